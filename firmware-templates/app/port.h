@@ -1,0 +1,38 @@
+/* What a board gives the serial application. One implementation per board, in ports/BOARD/.
+ *
+ * Nothing here blocks except port_write(). Nothing allocates. */
+#ifndef FSVAE_PORT_H
+#define FSVAE_PORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Clocks, pins, serial link, cycle counter. Called once, first. */
+void port_init(void);
+
+/* Next received byte, 0 to 255, or -1 when none is waiting. */
+int port_read(void);
+
+/* Called whenever port_read() had nothing: a board may sleep here until something happens. */
+void port_idle(void);
+
+/* Sends all bytes; returns when they are queued in hardware. */
+void port_write(const uint8_t *bytes, size_t count);
+
+/* Processor cycles since start-up (on the host: nanoseconds); wraps at 2^64. */
+uint64_t port_cycles(void);
+
+/* Counts of port_cycles() in one second. */
+uint32_t port_cycles_per_second(void);
+
+/* Bytes of stack that the board reserves, and the most that were ever in use. 0 and 0 where it cannot be known. */
+uint32_t port_stack_size(void);
+uint32_t port_stack_high_water(void);
+
+/* An id unique to this board (flash id, MAC), written as text with its final 0 into `text`. Empty where there is none. */
+void port_serial_number(char text[33]);
+
+/* Restarts the application, or (to_boot_loader != 0) enters the boot loader. Returns only where that is impossible. */
+void port_reset(int to_boot_loader);
+
+#endif

@@ -1,0 +1,23 @@
+/**
+ * What went wrong, in the terms a caller can act on. The command line maps each kind to an exit code.
+ *
+ * - `usage`: a flag or argument is wrong.
+ * - `input`: a file (checkpoint, model, recorded run, board description) is damaged, hostile or of another shape.
+ * - `fit`: the model does not fit the board.
+ * - `toolchain`: no compiler, or it failed.
+ * - `link`: the serial port is missing, busy, silent, or speaks something else.
+ * - `model-mismatch`: the board runs another model, generator or protocol than the one asked for.
+ * - `mismatch`: bits differ from the golden model.
+ */
+export type ErrorKind = 'usage' | 'input' | 'fit' | 'toolchain' | 'link' | 'model-mismatch' | 'mismatch';
+
+/** An error meant for a person: one line that says what, where, why, and what to do. */
+export class FsvaeError extends Error {
+  readonly kind: ErrorKind;
+
+  constructor(kind: ErrorKind, message: string) {
+    super(message);
+    this.name = 'FsvaeError';
+    this.kind = kind;
+  }
+}
