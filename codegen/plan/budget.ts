@@ -1,0 +1,143 @@
+/** The fit answer: does a board hold this plan, how much is left, and what to change when it does not. */
+
+import type { Plan } from './plan.js';
+
+/** What a board offers. Bytes. */
+export interface BoardMemory {
+  readonly name: string;
+  readonly flashBytes: number;
+  readonly ramBytes: number;
+  readonly stackBytes: number;
+}
+
+/**
+ * Flash of everything but the constants: library, serial application, port, start-up. An upper bound over both
+ * compilers at -O2; the tests hold it against what the linker says.
+ */
+export const PROGRAM_FLASH_BYTES = 20 * 1024;
+
+/** RAM of the serial application and the port beside arena, image and frame buffer; held against the linker likewise. */
+export const PROGRAM_RAM_BYTES = 4 * 1024;
+
+/** Bytes of the application's frame buffer, as app.c sizes it. */
+function frameBytes(plan: Plan): number {
+  return Math.max(plan.imageBytes + 16, plan.latentBytes, 4096 + 16);
+}
+
+export interface BudgetLine {
+  readonly what: string;
+  readonly bytes: number;
+}
+
+export interface MemoryBudget {
+  readonly lines: readonly BudgetLine[];
+  readonly used: number;
+  readonly available: number;
+  /** available - used: negative when it does not fit. */
+  readonly left: number;
+}
+
+export interface Budget {
+  readonly board: string;
+  readonly flash: MemoryBudget;
+  readonly ram: MemoryBudget;
+  readonly fits: boolean;
+  /** What would make it fit, most useful first; empty when it fits. */
+  readonly remedies: readonly string[];
+}
+
+function memoryBudget(lines: readonly BudgetLine[], available: number): MemoryBudget {
+  const used = lines.reduce((sum, line) => sum + line.bytes, 0);
+  return { lines, used, available, left: available - used };
+}
+
+/** Bytes that 4-bit weights would save in the named layers. */
+function savedByInt4(plan: Plan, matches: (name: string) => boolean): number {
+  const { model } = plan;
+  const layers = [...model.prior, model.decoderInput, ...model.decoder, model.readout];
+  return layers
+    .filter((layer) => layer.weightBits === 8 && matches(layer.name))
+    .reduce((sum, layer) => {
+      const section = plan.weights.sections.find((entry) => entry.name === `${layer.name}.weight`)!;
+      return sum + 4 * Math.floor(section.words / 2);
+    }, 0);
+}
+
+function flashRemedies(plan: Plan, missing: number): string[] {
+  const last = plan.model.prior[plan.model.prior.length - 1].name;
+  const choices: [string, (name: string) => boolean][] = [
+    [`--bits ${last}=4`, (name) => name === last],
+    ['--bits prior=4', (name) => name.startsWith('prior.')],
+    ['--bits 4', () => true],
+  ];
+  const remedies = choices
+    .map(([flag, matches]) => ({ flag, saved: savedByInt4(plan, matches) }))
+    .filter(({ saved }) => saved >= missing)
+    .map(({ flag, saved }) => `${flag} saves ${saved} bytes`);
+  if (remedies.length > 0) return remedies;
+  const most = savedByInt4(plan, () => true);
+  return [
+    (most > 0 ? `4-bit weights everywhere save only ${most} bytes; ` : '') +
+      'train a narrower network (smaller hidden dims, C or k) or take a board with more flash',
+  ];
+}
+
+function ramRemedies(plan: Plan): string[] {
+  const largest = [...plan.arena.buffers].sort((a, b) => b.bytes - a.bytes)[0];
+  return [
+    `the arena's largest buffer is ${largest.name} with ${largest.bytes} bytes; ` +
+      'train with fewer time steps or narrower layers, or take a board with more RAM',
+  ];
+}
+
+/** Adds up a plan for a board, before anything is compiled. */
+export function budget(plan: Plan, board: BoardMemory): Budget {
+  const flash = memoryBudget(
+    [
+      { what: 'weights and constants', bytes: 4 * plan.weights.words.length },
+      { what: 'program (upper bound)', bytes: PROGRAM_FLASH_BYTES },
+    ],
+    board.flashBytes,
+  );
+  const ram = memoryBudget(
+    [
+      { what: 'arena', bytes: plan.arena.bytes },
+      { what: 'image', bytes: plan.imageBytes },
+      { what: 'serial frame', bytes: frameBytes(plan) },
+      { what: 'stack', bytes: board.stackBytes },
+      { what: 'program (upper bound)', bytes: PROGRAM_RAM_BYTES },
+    ],
+    board.ramBytes,
+  );
+  const remedies = [
+    ...(flash.left < 0 ? flashRemedies(plan, -flash.left) : []),
+    ...(ram.left < 0 ? ramRemedies(plan) : []),
+  ];
+  return { board: board.name, flash, ram, fits: flash.left >= 0 && ram.left >= 0, remedies };
+}
+
+/** One line for an error: what does not fit, by how much, what to do. */
+export function refusal(budgeted: Budget): string {
+  const parts = (['flash', 'ram'] as const)
+    .filter((kind) => budgeted[kind].left < 0)
+    .map((kind) => {
+      const { used, available, left } = budgeted[kind];
+      return `${kind} needs ${used} of ${available} bytes, ${-left} too many`;
+    });
+  return `the model does not fit ${budgeted.board}: ${parts.join('; ')}; ${budgeted.remedies.join(', or ')}`;
+}
+
+/** The fit answer as text: a line for each part, and what is left. */
+export function formatBudget(budgeted: Budget): string {
+  const rows: string[] = [];
+  for (const kind of ['flash', 'ram'] as const) {
+    const { lines, used, available, left } = budgeted[kind];
+    for (const line of lines) rows.push(`  ${kind.padEnd(6)}${line.what.padEnd(26)}${String(line.bytes).padStart(10)}`);
+    const percent = ((100 * used) / available).toFixed(1);
+    rows.push(
+      `  ${kind.padEnd(6)}${'used'.padEnd(26)}${String(used).padStart(10)} of ${available} (${percent} %), ` +
+        (left >= 0 ? `${left} left` : `${-left} TOO MANY`),
+    );
+  }
+  return rows.join('\n');
+}

@@ -1,0 +1,167 @@
+/**
+ * All constants of a model in one run of 32-bit little-endian words, in the order in which the kernels read them
+ * (firmware-templates/kernels/lanes.h, td_block.h, prior.h, readout.h say why).
+ */
+
+import type { ConvTransposeLayer, IntegerModel, LinearLayer, ReadoutLayer, SpikingLayer } from '../../runtime-ts/model.js';
+
+/** Neighbouring output channels that one row of weights serves. */
+export const BLOCK = 8;
+
+/** One part of the run. Offsets and lengths in words. */
+export interface Section {
+  readonly name: string;
+  readonly offset: number;
+  readonly words: number;
+}
+
+export interface Weights {
+  readonly words: Uint32Array;
+  readonly sections: readonly Section[];
+}
+
+export function rowWords(bits: 8 | 4): number {
+  return bits === 8 ? 2 : 1;
+}
+
+/** True where a bias or threshold of the layer needs more than 16 bits. */
+export function needsWideParams(layer: SpikingLayer): boolean {
+  const fits = (value: number): boolean => value >= -32768 && value <= 32767;
+  return !layer.bias.every(fits) || !layer.threshold.every(fits);
+}
+
+/** Bits of channel c of a block within its row: the byte or nibble order of lanes.h. */
+function laneShift(channel: number, bits: 8 | 4): number {
+  const pair = channel >> 1;
+  const high = channel & 1;
+  return bits === 8 ? (pair & 1) * 8 + high * 16 : pair * 4 + high * 16;
+}
+
+/**
+ * Rows of one kernel position: for each input the biased weights of a block's channels; channels past the last are 0.
+ *
+ * @param weightOf weight of (input, output)
+ */
+function packRows(
+  into: number[],
+  inputs: number,
+  outputs: number,
+  block: number,
+  bits: 8 | 4,
+  weightOf: (input: number, output: number) => number,
+): void {
+  const bias = bits === 8 ? 128 : 8;
+  for (let i = 0; i < inputs; i++) {
+    const row = new Uint32Array(rowWords(bits));
+    for (let c = 0; c < BLOCK; c++) {
+      const output = block * BLOCK + c;
+      const biased = (output < outputs ? weightOf(i, output) : 0) + bias;
+      row[bits === 8 ? c >> 2 : 0] |= biased << laneShift(c, bits);
+    }
+    into.push(...row);
+  }
+}
+
+function linearRows(layer: LinearLayer): number[] {
+  const words: number[] = [];
+  const { inFeatures, outFeatures, weight, weightBits } = layer;
+  for (let block = 0; block * BLOCK < outFeatures; block++) {
+    packRows(words, inFeatures, outFeatures, block, weightBits, (i, o) => weight[o * inFeatures + i]);
+  }
+  return words;
+}
+
+function convTransposeRows(layer: ConvTransposeLayer): number[] {
+  const words: number[] = [];
+  const { inChannels, outChannels, weight, weightBits } = layer;
+  for (let block = 0; block * BLOCK < outChannels; block++) {
+    for (let k = 0; k < 9; k++) {
+      packRows(words, inChannels, outChannels, block, weightBits, (i, o) => weight[(i * outChannels + o) * 9 + k]);
+    }
+  }
+  return words;
+}
+
+function wordsOfBytes(bytes: Uint8Array): Uint32Array {
+  const words = new Uint32Array(Math.ceil(bytes.length / 4));
+  bytes.forEach((byte, i) => (words[i >> 2] |= byte << (8 * (i & 3))));
+  return words;
+}
+
+/** Plain runs of weights: bytes with sign, or nibbles biased by 8, low one first; each run begins on a byte. */
+function packRuns(runs: number, length: number, bits: 8 | 4, weightOf: (run: number, at: number) => number): Uint32Array {
+  const stride = bits === 8 ? length : (length + 1) >> 1;
+  const bytes = new Uint8Array(runs * stride);
+  for (let run = 0; run < runs; run++) {
+    for (let i = 0; i < length; i++) {
+      const weight = weightOf(run, i);
+      if (bits === 8) bytes[run * stride + i] = weight;
+      else bytes[run * stride + (i >> 1)] |= (weight + 8) << (4 * (i & 1));
+    }
+  }
+  return wordsOfBytes(bytes);
+}
+
+/** Bias and threshold for each channel, padded so that a block's missing channels never fire. */
+function packParams(layer: SpikingLayer, padded: boolean): Uint32Array {
+  const channels = layer.bias.length;
+  const count = padded ? Math.ceil(channels / BLOCK) * BLOCK : channels;
+  const wide = needsWideParams(layer);
+  const words = new Uint32Array(wide ? 2 * count : count);
+  for (let c = 0; c < count; c++) {
+    const bias = c < channels ? layer.bias[c] : 0;
+    const threshold = c < channels ? layer.threshold[c] : 32767;
+    if (wide) words.set([bias, threshold], 2 * c);
+    else words[c] = (bias & 0xffff) | (threshold << 16);
+  }
+  return words;
+}
+
+function readoutRuns(layer: ReadoutLayer): Uint32Array {
+  const { inChannels, outChannels, weight, weightBits } = layer;
+  // One run over all positions: a nibble layer's dot products index nibbles, so positions need not begin on a byte.
+  return packRuns(1, outChannels * 9 * inChannels, weightBits, (_, at) => {
+    const i = at % inChannels;
+    const k = Math.floor(at / inChannels) % 9;
+    const o = Math.floor(at / inChannels / 9);
+    return weight[(i * outChannels + o) * 9 + k];
+  });
+}
+
+export function layOutWeights(model: IntegerModel): Weights {
+  const parts: { name: string; words: ArrayLike<number> }[] = [];
+  const add = (name: string, words: ArrayLike<number>): void => {
+    parts.push({ name, words });
+  };
+  const last = model.prior[model.prior.length - 1];
+  for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
+    if (layer === last) {
+      const { inFeatures, outFeatures, weight, weightBits } = last;
+      add(`${layer.name}.weight`, packRuns(outFeatures, inFeatures, weightBits, (o, i) => weight[o * inFeatures + i]));
+    } else {
+      add(`${layer.name}.weight`, layer.kind === 'linear' ? linearRows(layer) : convTransposeRows(layer));
+    }
+    add(`${layer.name}.params`, packParams(layer, layer !== last));
+  }
+  add(`${model.readout.name}.weight`, readoutRuns(model.readout));
+  add(`${model.readout.name}.bias`, Uint32Array.from(model.readout.bias));
+  add(`${model.readout.name}.thresholds`, Uint32Array.from(model.readout.thresholds));
+
+  const sections: Section[] = [];
+  let offset = 0;
+  for (const part of parts) {
+    sections.push({ name: part.name, offset, words: part.words.length });
+    offset += part.words.length;
+  }
+  const words = new Uint32Array(offset);
+  parts.forEach((part, index) => words.set(part.words, sections[index].offset));
+  return { words, sections };
+}
+
+/** The same words as little-endian bytes. */
+export function weightBytes(words: Uint32Array): Uint8Array {
+  const bytes = new Uint8Array(4 * words.length);
+  const view = new DataView(bytes.buffer);
+  words.forEach((word, i) => view.setUint32(4 * i, word, true));
+  return bytes;
+}

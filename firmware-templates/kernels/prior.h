@@ -1,0 +1,159 @@
+/* The autoregressive prior (rule P1), step by step because each step's input is the step before. Copied unchanged.
+ *
+ * Hidden layers run in full. Of the last layer, k times as wide as the latent, only the chosen neurons matter, and the
+ * choices are known before the network runs: a chosen neuron is evaluated when it is chosen, and only then. */
+#ifndef FSVAE_PRIOR_H
+#define FSVAE_PRIOR_H
+
+#include "layer.h"
+
+/* One step of a hidden layer.
+ *
+ * carried: one membrane for each output, kept between steps. events: this step's inputs. out: takes the rows of the
+ * next layer that fire, scale words each. fired: takes one byte for each block, bit c for its channel c (rule T1).
+ * Returns how many fired. */
+static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const uint16_t *events,
+                                     uint32_t count, uint32_t scale, uint16_t *out, uint8_t *fired, unsigned step,
+                                     const fsvae_watch *watch)
+{
+    uint32_t block_words = layer->inputs * fsvae_row_words(layer);
+    uint32_t spikes = 0;
+    int probing = fsvae_probing(watch, layer->row) && watch->monitor->probe_step == (int)step;
+    for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
+        fsvae_params params;
+        fsvae_accumulator acc;
+        uint32_t bits = 0;
+        fsvae_load_params(layer, block, &params);
+        fsvae_clear(&acc);
+        fsvae_accumulate(layer, &acc, layer->weights + block * block_words, events, count);
+        fsvae_finish(layer, &acc);
+        for (uint32_t c = 0; c < FSVAE_BLOCK && block * FSVAE_BLOCK + c < layer->outputs; c++) {
+            uint32_t neuron = block * FSVAE_BLOCK + c;
+            int32_t u = fsvae_leak(carried[neuron]) + fsvae_current(layer, acc.sums.sum[c], params.bias[c]);
+            int fires = u > params.threshold[c];
+            if (probing) {
+                fsvae_probe(watch->monitor, neuron, u, fires);
+            }
+            if (fires) {
+                out[spikes++] = (uint16_t)(neuron * scale);
+                bits |= 1u << c;
+                u = 0;
+            }
+            carried[neuron] = (fsvae_membrane)u;
+        }
+        fired[block] = (uint8_t)bits;
+    }
+    return spikes;
+}
+
+/* The last layer, evaluated neuron by neuron. Its weights are rows by output: for each neuron its inputs' weights. */
+typedef struct {
+    const int8_t *weights;   /* 8 bits: outputs x inputs; 4 bits: outputs x ceil(inputs / 2), low nibble first */
+    const uint32_t *params;  /* as in fsvae_layer, not padded */
+    uint32_t inputs;
+    uint32_t outputs;
+    int32_t lowest;          /* no membrane is ever below this (rule B2) */
+    uint8_t weight_bits;
+    uint8_t fraction_bits;
+    uint8_t wide_params;
+    uint8_t row;
+} fsvae_lazy_layer;
+
+typedef struct {
+    fsvae_membrane *carried; /* outputs: membrane after the last step whose outcome is known exactly */
+    uint8_t *known;          /* outputs: how many steps are known; 0: none, the neuron rests at 0 */
+    const uint16_t *events;  /* T x inputs: the inputs that fired, step by step */
+    const uint16_t *count;   /* T */
+} fsvae_lazy_state;
+
+static inline int32_t fsvae_lazy_current(const fsvae_lazy_layer *layer, const fsvae_lazy_state *state, uint32_t neuron,
+                                  unsigned step, int32_t bias)
+{
+    const uint16_t *events = state->events + step * layer->inputs;
+    const uint16_t *end = events + state->count[step];
+    int32_t sum = 0;
+    if (layer->weight_bits == 8u) {
+        const int8_t *row = layer->weights + neuron * layer->inputs;
+        while (events != end) {
+            sum += row[*events++];
+        }
+    } else {
+        const int8_t *row = layer->weights + neuron * ((layer->inputs + 1u) / 2u);
+        while (events != end) {
+            uint32_t i = *events++;
+            sum += (int32_t)((((uint32_t)(uint8_t)row[i >> 1]) >> ((i & 1u) * 4u)) & 15u) - 8;
+        }
+    }
+    return sum * (int32_t)(1u << layer->fraction_bits) + bias;
+}
+
+/* Does this neuron fire at this step?
+ *
+ * Its membrane depends on all steps before. But the leak shrinks what is unknown about an old membrane, so begin with
+ * an interval that certainly holds it - from the proven lowest value to the threshold, beyond which it would have fired
+ * and been reset - a few steps back, and carry the interval through leak, current, firing and reset. As soon as the
+ * whole interval lies on one side of the threshold at the step asked for, the answer is certain; while it straddles,
+ * begin one step further back. At the latest this ends where the membrane is known exactly. Leak and addition keep
+ * order, so the ends of the interval bound everything inside it. The answer is the same, case by case.
+ *
+ * exact: go back to what is known exactly at once, so that the membrane is exact (for probes).
+ * membrane: takes the membrane before reset, or its lower bound where that is enough to know. */
+static inline int fsvae_lazy_fires(const fsvae_lazy_layer *layer, fsvae_lazy_state *state, uint32_t neuron, unsigned step,
+                            int exact, int32_t *membrane)
+{
+    int32_t current[FSVAE_TIME_STEPS];
+    int32_t bias, threshold, low, high;
+    unsigned known = state->known[neuron];
+    unsigned from = step;
+    if (layer->wide_params != 0u) {
+        bias = (int32_t)layer->params[2u * neuron];
+        threshold = (int32_t)layer->params[2u * neuron + 1u];
+    } else {
+        bias = fsvae_s16(layer->params[neuron]);
+        threshold = fsvae_s16(layer->params[neuron] >> 16);
+    }
+    for (;;) {
+        int fires;
+        current[from] = fsvae_lazy_current(layer, state, neuron, from, bias);
+        if (exact && from > known) {
+            from--;
+            continue;
+        }
+        if (from == known) {
+            low = known == 0u ? 0 : state->carried[neuron];
+            high = low;
+        } else {
+            low = layer->lowest;
+            high = threshold;
+        }
+        for (unsigned t = from; t < step; t++) {
+            low = fsvae_leak(low) + current[t];
+            high = fsvae_leak(high) + current[t];
+            if (low > threshold) {
+                low = 0;
+                high = 0;
+            } else if (high > threshold) { /* may or may not have fired */
+                low = low < 0 ? low : 0;
+                high = threshold;
+            }
+        }
+        low = fsvae_leak(low) + current[step];
+        high = fsvae_leak(high) + current[step];
+        if (low > threshold || high <= threshold) {
+            *membrane = low;
+            fires = low > threshold;
+            if (fires) {
+                low = 0;
+                high = 0;
+            }
+            if (low == high) {
+                state->carried[neuron] = (fsvae_membrane)low;
+                state->known[neuron] = (uint8_t)(step + 1u);
+            }
+            return fires;
+        }
+        from--; /* straddles: from > known here, because a known membrane is a single point */
+    }
+}
+
+#endif

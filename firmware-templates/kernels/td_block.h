@@ -1,0 +1,143 @@
+/* Eight neurons at one position, over all time steps (rules S2, S3, L1 to L4). Copied unchanged.
+ *
+ * Layer by layer instead of step by step: a spiking layer needs nothing from the layer after it, so one neuron can run
+ * through all T steps while its membrane sits in a register, and its spikes leave as one word, its spike train. No map
+ * of membranes exists anywhere, and the block's weights are read T times while they are near. */
+#ifndef FSVAE_TD_BLOCK_H
+#define FSVAE_TD_BLOCK_H
+
+#include "layer.h"
+
+/* One kernel position: which rows, and which events choose among them. */
+typedef struct {
+    const uint32_t *rows;
+    fsvae_events events;
+} fsvae_tap;
+
+/* trains: one for each of the block's channels that exists. neuron: index of the first, for probes. */
+static inline void fsvae_td_block(const fsvae_layer *layer, uint32_t block, const fsvae_tap *taps, unsigned tap_count,
+                           fsvae_train *trains, uint32_t neuron, const fsvae_watch *watch)
+{
+    fsvae_params params;
+    int32_t carried[FSVAE_BLOCK] = {0};
+    uint32_t train[FSVAE_BLOCK] = {0};
+    uint32_t channels = layer->outputs - block * FSVAE_BLOCK;
+    int probing = fsvae_probing(watch, layer->row);
+
+    if (channels > FSVAE_BLOCK) {
+        channels = FSVAE_BLOCK;
+    }
+    fsvae_load_params(layer, block, &params);
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
+        fsvae_accumulator acc;
+        fsvae_clear(&acc);
+        for (unsigned i = 0; i < tap_count; i++) {
+            const fsvae_events *events = &taps[i].events;
+            fsvae_accumulate(layer, &acc, taps[i].rows, events->list + t * events->capacity, events->count[t]);
+        }
+        fsvae_finish(layer, &acc);
+        for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
+            int32_t u = fsvae_leak(carried[c]) + fsvae_current(layer, acc.sums.sum[c], params.bias[c]);
+            int fires = u > params.threshold[c];
+            if (probing && watch->monitor->probe_step == (int)t && c < channels) {
+                fsvae_probe(watch->monitor, neuron + c, u, fires);
+            }
+            if (fires) {
+                train[c] |= 1u << t;
+                u = 0;
+            }
+            carried[c] = u;
+        }
+    }
+    for (uint32_t c = 0; c < channels; c++) {
+        trains[c] = (fsvae_train)train[c];
+    }
+}
+
+/* A linear layer over all steps: one position, one tap. Trains of all outputs, in order. */
+static inline void fsvae_td_linear(const fsvae_layer *layer, fsvae_events events, fsvae_train *trains,
+                            const fsvae_watch *watch)
+{
+    uint32_t block_words = layer->inputs * fsvae_row_words(layer);
+    for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
+        fsvae_tap tap;
+        tap.rows = layer->weights + block * block_words;
+        tap.events = events;
+        fsvae_td_block(layer, block, &tap, 1, trains + block * FSVAE_BLOCK, block * FSVAE_BLOCK, watch);
+    }
+}
+
+/* Event lists of two neighbouring rows of the input map. Rows with an even y in the first half, odd in the second. */
+typedef struct {
+    uint16_t *list;  /* 2 x size x T x inputs */
+    uint16_t *count; /* 2 x size x T */
+} fsvae_event_rows;
+
+static inline fsvae_events fsvae_position_events(const fsvae_layer *layer, const fsvae_event_rows *rows, uint32_t y,
+                                          uint32_t x)
+{
+    uint32_t position = (y & 1u) * layer->in_size + x;
+    fsvae_events events;
+    events.list = rows->list + position * FSVAE_TIME_STEPS * layer->inputs;
+    events.count = rows->count + position * FSVAE_TIME_STEPS;
+    events.capacity = layer->inputs;
+    return events;
+}
+
+static inline void fsvae_list_row(const fsvae_layer *layer, const fsvae_train *in, uint32_t y, const fsvae_event_rows *rows)
+{
+    for (uint32_t x = 0; x < layer->in_size; x++) {
+        uint32_t position = (y & 1u) * layer->in_size + x;
+        fsvae_list_events(in + (y * layer->in_size + x) * layer->inputs, layer->inputs, fsvae_row_words(layer),
+                          rows->list + position * FSVAE_TIME_STEPS * layer->inputs,
+                          rows->count + position * FSVAE_TIME_STEPS);
+    }
+}
+
+/* Rule S3, turned around: the output at (2y + py, 2x + px) gathers from at most four inputs. An even output coordinate
+ * sees kernel index 1 of input y; an odd one sees index 2 of input y and index 0 of input y + 1, where that exists.
+ *
+ * Writes output rows 2y and 2y + 1 (each 2 * in_size positions x outputs) from input rows y and y + 1, which
+ * fsvae_list_row() has listed. Block by block, so that the nine rows of a block's weights stay near. */
+static inline void fsvae_td_conv_transpose_rows(const fsvae_layer *layer, const fsvae_event_rows *events, uint32_t y,
+                                         fsvae_train *out, const fsvae_watch *watch)
+{
+    uint32_t tap_words = layer->inputs * fsvae_row_words(layer);
+    uint32_t out_size = 2u * layer->in_size;
+    for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
+        const uint32_t *weights = layer->weights + block * 9u * tap_words;
+        for (uint32_t py = 0; py < 2u; py++) {
+            for (uint32_t ox = 0; ox < out_size; ox++) {
+                fsvae_tap taps[4];
+                unsigned count = 0;
+                uint32_t position = py * out_size + ox;
+                for (uint32_t dy = 0; dy <= py && y + dy < layer->in_size; dy++) {
+                    uint32_t ky = py == 0u ? 1u : 2u - 2u * dy;
+                    for (uint32_t dx = 0; dx <= (ox & 1u) && (ox >> 1) + dx < layer->in_size; dx++) {
+                        uint32_t kx = (ox & 1u) == 0u ? 1u : 2u - 2u * dx;
+                        taps[count].rows = weights + (ky * 3u + kx) * tap_words;
+                        taps[count].events = fsvae_position_events(layer, events, y + dy, (ox >> 1) + dx);
+                        count++;
+                    }
+                }
+                fsvae_td_block(layer, block, taps, count, out + position * layer->outputs + block * FSVAE_BLOCK,
+                               (2u * y * out_size + position) * layer->outputs + block * FSVAE_BLOCK, watch);
+            }
+        }
+    }
+}
+
+/* A whole transposed convolution, map to map. */
+static inline void fsvae_td_conv_transpose(const fsvae_layer *layer, const fsvae_train *in, const fsvae_event_rows *events,
+                                    fsvae_train *out, const fsvae_watch *watch)
+{
+    fsvae_list_row(layer, in, 0, events);
+    for (uint32_t y = 0; y < layer->in_size; y++) {
+        if (y + 1u < layer->in_size) {
+            fsvae_list_row(layer, in, y + 1u, events);
+        }
+        fsvae_td_conv_transpose_rows(layer, events, y, out + 4u * y * layer->in_size * layer->outputs, watch);
+    }
+}
+
+#endif

@@ -1,0 +1,93 @@
+/* Prints what the generated library draws, as bytes on stdout, for the tests to compare with the golden model.
+ *
+ *   driver FIRST COUNT trace   for each seed: image, then digests (rows x T words), then spikes (rows words)
+ *   driver FIRST COUNT image   for each seed: image
+ *   driver FIRST COUNT probe   for each seed, row and step: packed spikes, then membranes of the whole row
+ *   driver 0 COUNT decode      COUNT latents from stdin; for each: image
+ *   driver 0 0 checksum        the weight checksum, one word */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fsvae.h"
+
+static uint64_t arena[(FSVAE_ARENA_BYTES + 7) / 8];
+static fsvae_monitor monitor;
+
+static void put_words(const uint32_t *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (unsigned b = 0; b < 4; b++) {
+            putchar((int)((words[i] >> (8 * b)) & 0xffu));
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    uint8_t image[FSVAE_IMAGE_BYTES];
+    if (argc != 4) {
+        return 2;
+    }
+    uint64_t first = strtoull(argv[1], NULL, 10);
+    uint64_t count = strtoull(argv[2], NULL, 10);
+    if (strcmp(argv[3], "checksum") == 0) {
+        uint32_t checksum = fsvae_weight_checksum();
+        put_words(&checksum, 1);
+        return 0;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t seed = first + i;
+        memset(arena, 0xa5, sizeof arena); /* nothing may rely on what the arena held before */
+        memset(&monitor, 0, sizeof monitor);
+        monitor.probe_layer = -1;
+        if (strcmp(argv[3], "decode") == 0) {
+            uint8_t latent[FSVAE_LATENT_BYTES];
+            if (fread(latent, 1, sizeof latent, stdin) != sizeof latent ||
+                fsvae_decode(arena, sizeof arena, latent, image, NULL) != FSVAE_OK) {
+                return 1;
+            }
+            fwrite(image, 1, sizeof image, stdout);
+        } else if (strcmp(argv[3], "image") == 0) {
+            if (fsvae_sample(arena, sizeof arena, seed, image, NULL) != FSVAE_OK) {
+                return 1;
+            }
+            fwrite(image, 1, sizeof image, stdout);
+        } else if (strcmp(argv[3], "trace") == 0) {
+            monitor.trace = 1;
+            if (fsvae_sample(arena, sizeof arena, seed, image, &monitor) != FSVAE_OK) {
+                return 1;
+            }
+            fwrite(image, 1, sizeof image, stdout);
+            for (unsigned row = 0; row < FSVAE_LAYERS; row++) {
+                put_words(monitor.digest[row], FSVAE_TIME_STEPS);
+            }
+            put_words(monitor.spikes, FSVAE_LAYERS);
+        } else {
+            for (int row = 0; row < FSVAE_LAYERS; row++) {
+                for (int step = 0; step < FSVAE_TIME_STEPS; step++) {
+                    uint32_t neurons = fsvae_layer_neurons[row];
+                    uint8_t *spikes = calloc((neurons + 7) / 8, 1);
+                    int32_t *membrane = calloc(neurons, sizeof *membrane);
+                    if (spikes == NULL || membrane == NULL) {
+                        return 1;
+                    }
+                    monitor.probe_layer = row;
+                    monitor.probe_step = step;
+                    monitor.probe_first = 0;
+                    monitor.probe_count = neurons;
+                    monitor.probe_spikes = spikes;
+                    monitor.probe_membrane = membrane;
+                    if (fsvae_sample(arena, sizeof arena, seed, image, &monitor) != FSVAE_OK) {
+                        return 1;
+                    }
+                    fwrite(spikes, 1, (neurons + 7) / 8, stdout);
+                    put_words((const uint32_t *)(const void *)membrane, neurons);
+                    free(spikes);
+                    free(membrane);
+                }
+            }
+        }
+    }
+    return 0;
+}

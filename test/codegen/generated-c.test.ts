@@ -1,0 +1,58 @@
+import { expect } from 'chai';
+import { makePlan } from '../../codegen/plan/plan.js';
+import { crc32 } from '../../runtime-ts/crc32.js';
+import { GoldenModel } from '../../runtime-ts/golden.js';
+import { weightBytes } from '../../codegen/plan/weights.js';
+import { buildDriver, compilerExists, runDriver, writeLibrary } from '../support/host-library.js';
+import { randomModel, SHAPES } from '../support/random-model.js';
+
+const SEEDS = 8;
+const FIRST = 0xfffffffffffffffcn; // wraps past 2^64 within the run
+
+/** Every bit that the driver's `probe` prints, from the golden model. */
+function expectedProbe(golden: GoldenModel, seed: bigint): Uint8Array {
+  const parts: Uint8Array[] = [];
+  const trace = golden.fullTrace(seed);
+  golden.rows.forEach((row, r) => {
+    for (let t = 0; t < golden.model.config.timeSteps; t++) {
+      parts.push(golden.spikes(seed, r, t));
+      parts.push(new Uint8Array(trace.membranes[r].slice(t * row.neurons, (t + 1) * row.neurons).buffer));
+    }
+  });
+  return Buffer.concat(parts);
+}
+
+function expectedTrace(golden: GoldenModel, first: bigint, count: number): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < count; i++) {
+    const trace = golden.trace(BigInt.asUintN(64, first + BigInt(i)));
+    parts.push(trace.image, ...trace.digests.map((d) => new Uint8Array(d.buffer)), new Uint8Array(trace.spikes.buffer));
+  }
+  return Buffer.concat(parts);
+}
+
+/** Position and both values of the first difference, or '' (deep equality of megabytes says less and takes longer). */
+export function firstDifference(actual: Uint8Array, expected: Uint8Array): string {
+  if (actual.length !== expected.length) return `length ${actual.length} instead of ${expected.length}`;
+  const at = actual.findIndex((value, i) => value !== expected[i]);
+  return at < 0 ? '' : `byte ${at} is ${actual[at]} instead of ${expected[at]}`;
+}
+
+describe('generated C gives the golden model\'s bits', () => {
+  const compiler = compilerExists('gcc') ? 'gcc' : 'cc';
+  for (const [name, shape] of Object.entries(SHAPES)) {
+    it(`${name}: images, digests, spikes and membranes`, () => {
+      const model = randomModel(1, shape);
+      const golden = new GoldenModel(model);
+      const plan = makePlan(model, name);
+      const program = buildDriver(writeLibrary(plan), compiler, ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']);
+      expect(firstDifference(runDriver(program, FIRST, SEEDS, 'trace'), expectedTrace(golden, FIRST, SEEDS))).to.equal('');
+      expect(firstDifference(runDriver(program, 5n, 1, 'probe'), expectedProbe(golden, 5n))).to.equal('');
+      const latents = [11n, 12n].map((seed) => golden.latent(seed));
+      const decoded = runDriver(program, 0n, latents.length, 'decode', Buffer.concat(latents));
+      expect(firstDifference(decoded, Buffer.concat(latents.map((latent) => golden.decode(latent))))).to.equal('');
+      const checksum = Buffer.from(runDriver(program, 0n, 0, 'checksum')).readUInt32LE();
+      expect(checksum).to.equal(crc32(weightBytes(plan.weights.words)));
+    });
+  }
+});
