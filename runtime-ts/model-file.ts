@@ -203,9 +203,9 @@ function readHeader(text: string | undefined): Header {
   };
 }
 
-/** Copies, so that the array is aligned and owns its bytes. */
+/** Copies, so that the array is aligned and owns its bytes. (slice() would not: a Node Buffer's shares its memory.) */
 function copyBytes(tensor: Tensor): ArrayBuffer {
-  return tensor.data.slice().buffer as ArrayBuffer;
+  return new Uint8Array(tensor.data).buffer;
 }
 
 /**

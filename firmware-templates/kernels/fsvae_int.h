@@ -11,10 +11,25 @@
 /* Rule L1 relies on >> of a negative number rounding towards minus infinity, which C99 leaves to the compiler. */
 FSVAE_STATIC_ASSERT(arithmetic_shift, (-1 >> 1) == -1 && (-5 >> 2) == -2);
 
-/* Low 16 bits as a signed number. Range: all of int16_t. Portable: no implementation-defined conversion. */
+/* So does reading a word as a signed number modulo 2^32. */
+FSVAE_STATIC_ASSERT(signed_conversion, (int32_t)0x80000000u < 0 && (int32_t)0xffffffffu == -1);
+
+/* Low and high 16 bits as signed numbers; one instruction each. */
 static inline int32_t fsvae_s16(uint32_t word)
 {
-    return (int32_t)((word & 0xffffu) ^ 0x8000u) - 0x8000;
+    return (int32_t)(word << 16) >> 16;
 }
+
+static inline int32_t fsvae_high_s16(uint32_t word)
+{
+    return (int32_t)word >> 16;
+}
+
+/* Kept out of line where inlining would run the innermost loop out of registers: a Cortex-M0+ has eight good ones. */
+#if defined(__GNUC__)
+#define FSVAE_OUT_OF_LINE __attribute__((noinline, unused))
+#else
+#define FSVAE_OUT_OF_LINE
+#endif
 
 #endif

@@ -29,7 +29,8 @@ typedef struct {
 } fsvae_sums;
 
 /* Adds one row of bytes for each event. events[i] is the row's first word. */
-static inline void fsvae_add_bytes(fsvae_lanes *sums, const uint32_t *rows, const uint16_t *events, uint32_t count)
+static FSVAE_OUT_OF_LINE void fsvae_add_bytes(fsvae_lanes *sums, const uint32_t *rows, const uint16_t *events,
+                                              uint32_t count)
 {
     uint32_t whole0 = 0, odd0 = 0, whole1 = 0, odd1 = 0;
     const uint16_t *end = events + count;
@@ -49,7 +50,8 @@ static inline void fsvae_add_bytes(fsvae_lanes *sums, const uint32_t *rows, cons
 }
 
 /* Adds one row of nibbles for each event. */
-static inline void fsvae_add_nibbles(fsvae_lanes *sums, const uint32_t *rows, const uint16_t *events, uint32_t count)
+static FSVAE_OUT_OF_LINE void fsvae_add_nibbles(fsvae_lanes *sums, const uint32_t *rows, const uint16_t *events,
+                                                uint32_t count)
 {
     uint32_t l0 = 0, l1 = 0, l2 = 0, l3 = 0;
     const uint16_t *end = events + count;
@@ -66,16 +68,25 @@ static inline void fsvae_add_nibbles(fsvae_lanes *sums, const uint32_t *rows, co
     sums->lane[3] += l3;
 }
 
-/* Takes the bias of `count` events off and unpacks. bias: 128 for bytes, 8 for nibbles. */
-static inline void fsvae_unpack_lanes(const fsvae_lanes *lanes, uint32_t count, uint32_t bias, fsvae_sums *sums)
+/* Takes the bias of `count` events off every lane. bias: 128 for bytes, 8 for nibbles. */
+static inline void fsvae_unbias(fsvae_lanes *lanes, uint32_t count, uint32_t bias)
 {
     uint32_t off = count * bias * 0x00010001u;
-    for (int pair = 0; pair < FSVAE_BLOCK / 2; pair++) {
-        uint32_t word = lanes->lane[pair] - off;
-        int32_t low = fsvae_s16(word);
-        sums->sum[2 * pair] = low;
-        sums->sum[2 * pair + 1] = fsvae_s16((word - (uint32_t)low) >> 16);
-    }
+    lanes->lane[0] -= off;
+    lanes->lane[1] -= off;
+    lanes->lane[2] -= off;
+    lanes->lane[3] -= off;
+}
+
+/* The two sums of an unbiased lane word. */
+static inline int32_t fsvae_low_sum(uint32_t word)
+{
+    return fsvae_s16(word);
+}
+
+static inline int32_t fsvae_high_sum(uint32_t word)
+{
+    return fsvae_high_s16(word - (uint32_t)fsvae_s16(word));
 }
 
 /* Where byte or nibble of channel c sits in a row: channel 2p is the low lane, 2p + 1 the high lane of pair p. */

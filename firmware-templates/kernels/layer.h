@@ -58,27 +58,6 @@ static inline void fsvae_list_events(const fsvae_train *trains, uint32_t inputs,
     }
 }
 
-/* Bias and threshold of the eight channels of a block. */
-typedef struct {
-    int32_t bias[FSVAE_BLOCK];
-    int32_t threshold[FSVAE_BLOCK];
-} fsvae_params;
-
-static inline void fsvae_load_params(const fsvae_layer *layer, uint32_t block, fsvae_params *params)
-{
-    for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
-        uint32_t channel = block * FSVAE_BLOCK + c;
-        if (layer->wide_params != 0u) {
-            params->bias[c] = (int32_t)layer->params[2u * channel];
-            params->threshold[c] = (int32_t)layer->params[2u * channel + 1u];
-        } else {
-            uint32_t word = layer->params[channel];
-            params->bias[c] = fsvae_s16(word);
-            params->threshold[c] = fsvae_s16(word >> 16);
-        }
-    }
-}
-
 /* Rule L1. */
 static inline int32_t fsvae_leak(int32_t v)
 {
@@ -89,51 +68,66 @@ static inline int32_t fsvae_leak(int32_t v)
 #endif
 }
 
-/* Adds one event list to a block's sums: lanes or plain as the layer says. */
+/* One neuron while it runs. */
 typedef struct {
-    fsvae_lanes lanes;
-    fsvae_sums sums;
-    uint32_t count;
-} fsvae_accumulator;
+    int32_t carried; /* membrane after reset */
+    int32_t bias;
+    int32_t threshold;
+    uint32_t train; /* bit t: it fired at step t */
+} fsvae_cell;
 
-static inline void fsvae_clear(fsvae_accumulator *acc)
+/* The eight neurons of a block, at rest. */
+static inline void fsvae_load_cells(const fsvae_layer *layer, uint32_t block, fsvae_cell cells[FSVAE_BLOCK])
 {
-    for (unsigned i = 0; i < FSVAE_BLOCK / 2; i++) {
-        acc->lanes.lane[i] = 0;
+    const uint32_t *params = layer->params + block * FSVAE_BLOCK * (1u + layer->wide_params);
+    for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
+        cells[c].carried = 0;
+        cells[c].train = 0;
+        if (layer->wide_params != 0u) {
+            cells[c].bias = (int32_t)params[2u * c];
+            cells[c].threshold = (int32_t)params[2u * c + 1u];
+        } else {
+            cells[c].bias = fsvae_s16(params[c]);
+            cells[c].threshold = fsvae_high_s16(params[c]);
+        }
     }
-    for (unsigned i = 0; i < FSVAE_BLOCK; i++) {
-        acc->sums.sum[i] = 0;
-    }
-    acc->count = 0;
 }
 
-static inline void fsvae_accumulate(const fsvae_layer *layer, fsvae_accumulator *acc, const uint32_t *rows,
-                                    const uint16_t *events, uint32_t count)
+/* Rule L2, with the sum brought to the membrane's unit (rule W2): a product, so that negative sums are defined too. */
+static inline int32_t fsvae_integrate(const fsvae_cell *cell, int32_t sum, unsigned fraction_bits)
 {
-    if (count == 0u) {
-        return;
+    return fsvae_leak(cell->carried) + sum * (int32_t)(1u << fraction_bits) + cell->bias;
+}
+
+/* Rules L2 to L4 for one neuron; bit: 1 << step. */
+static inline void fsvae_lif(fsvae_cell *cell, int32_t sum, unsigned fraction_bits, uint32_t bit)
+{
+    int32_t u = fsvae_integrate(cell, sum, fraction_bits);
+    if (u > cell->threshold) {
+        cell->train |= bit;
+        u = 0;
     }
-    acc->count += count;
-    if (layer->lanes == 0u) {
-        fsvae_add_plain(&acc->sums, rows, events, count, layer->weight_bits);
-    } else if (layer->weight_bits == 8u) {
-        fsvae_add_bytes(&acc->lanes, rows, events, count);
+    cell->carried = u;
+}
+
+/* Adds one event list to the lanes of a layer that has them. */
+static inline void fsvae_add_lanes(fsvae_lanes *lanes, const uint32_t *rows, const uint16_t *events, uint32_t count,
+                                   unsigned weight_bits)
+{
+    if (weight_bits == 8u) {
+        fsvae_add_bytes(lanes, rows, events, count);
     } else {
-        fsvae_add_nibbles(&acc->lanes, rows, events, count);
+        fsvae_add_nibbles(lanes, rows, events, count);
     }
 }
 
-static inline void fsvae_finish(const fsvae_layer *layer, fsvae_accumulator *acc)
+/* The sums of a block as plain numbers. */
+static inline void fsvae_unpack(const fsvae_lanes *lanes, fsvae_sums *sums)
 {
-    if (layer->lanes != 0u && acc->count != 0u) {
-        fsvae_unpack_lanes(&acc->lanes, acc->count, layer->weight_bits == 8u ? 128u : 8u, &acc->sums);
+    for (unsigned pair = 0; pair < FSVAE_BLOCK / 2u; pair++) {
+        sums->sum[2u * pair] = fsvae_low_sum(lanes->lane[pair]);
+        sums->sum[2u * pair + 1u] = fsvae_high_sum(lanes->lane[pair]);
     }
-}
-
-/* Sum in units of the membrane (rule W2): a multiplication by a power of two, defined for negative sums too. */
-static inline int32_t fsvae_current(const fsvae_layer *layer, int32_t sum, int32_t bias)
-{
-    return sum * (int32_t)(1u << layer->fraction_bits) + bias;
 }
 
 /* What a run leaves for whoever watches; see fsvae.h. */
@@ -147,9 +141,10 @@ static inline int fsvae_tracing(const fsvae_watch *watch)
     return watch->monitor != NULL && watch->monitor->trace != 0;
 }
 
-static inline int fsvae_probing(const fsvae_watch *watch, unsigned row)
+static inline int fsvae_probing(const fsvae_watch *watch, unsigned row, unsigned step)
 {
-    return watch->monitor != NULL && watch->monitor->probe_layer == (int)row;
+    const fsvae_monitor *monitor = watch->monitor;
+    return monitor != NULL && monitor->probe_layer == (int)row && monitor->probe_step == (int)step;
 }
 
 /* Attributes the cycles since the last call to a row. */
@@ -173,6 +168,18 @@ static inline void fsvae_probe(fsvae_monitor *monitor, uint32_t neuron, int32_t 
     }
     if (monitor->probe_spikes != NULL && fired) {
         monitor->probe_spikes[i >> 3] = (uint8_t)(monitor->probe_spikes[i >> 3] | (1u << (i & 7u)));
+    }
+}
+
+/* Captures a block's membranes before reset, if the probe asks for this layer and step. Before the neurons fire. */
+static inline void fsvae_probe_block(const fsvae_watch *watch, unsigned row, unsigned step, const fsvae_cell *cells,
+                                     const fsvae_sums *sums, unsigned fraction_bits, uint32_t neuron, uint32_t channels)
+{
+    if (fsvae_probing(watch, row, step)) {
+        for (uint32_t c = 0; c < channels; c++) {
+            int32_t u = fsvae_integrate(&cells[c], sums->sum[c], fraction_bits);
+            fsvae_probe(watch->monitor, neuron + c, u, u > cells[c].threshold);
+        }
     }
 }
 

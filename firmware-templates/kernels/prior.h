@@ -18,28 +18,33 @@ static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_memb
 {
     uint32_t block_words = layer->inputs * fsvae_row_words(layer);
     uint32_t spikes = 0;
-    int probing = fsvae_probing(watch, layer->row) && watch->monitor->probe_step == (int)step;
     for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
-        fsvae_params params;
-        fsvae_accumulator acc;
+        const uint32_t *rows = layer->weights + block * block_words;
+        uint32_t first = block * FSVAE_BLOCK;
+        uint32_t channels = layer->outputs - first < FSVAE_BLOCK ? layer->outputs - first : FSVAE_BLOCK;
+        fsvae_cell cells[FSVAE_BLOCK];
+        fsvae_sums sums = {{0, 0, 0, 0, 0, 0, 0, 0}};
         uint32_t bits = 0;
-        fsvae_load_params(layer, block, &params);
-        fsvae_clear(&acc);
-        fsvae_accumulate(layer, &acc, layer->weights + block * block_words, events, count);
-        fsvae_finish(layer, &acc);
-        for (uint32_t c = 0; c < FSVAE_BLOCK && block * FSVAE_BLOCK + c < layer->outputs; c++) {
-            uint32_t neuron = block * FSVAE_BLOCK + c;
-            int32_t u = fsvae_leak(carried[neuron]) + fsvae_current(layer, acc.sums.sum[c], params.bias[c]);
-            int fires = u > params.threshold[c];
-            if (probing) {
-                fsvae_probe(watch->monitor, neuron, u, fires);
-            }
-            if (fires) {
-                out[spikes++] = (uint16_t)(neuron * scale);
+        fsvae_load_cells(layer, block, cells);
+        if (layer->lanes != 0u) {
+            fsvae_lanes lanes = {{0, 0, 0, 0}};
+            fsvae_add_lanes(&lanes, rows, events, count, layer->weight_bits);
+            fsvae_unbias(&lanes, count, layer->weight_bits == 8u ? 128u : 8u);
+            fsvae_unpack(&lanes, &sums);
+        } else {
+            fsvae_add_plain(&sums, rows, events, count, layer->weight_bits);
+        }
+        for (uint32_t c = 0; c < channels; c++) {
+            cells[c].carried = carried[first + c];
+        }
+        fsvae_probe_block(watch, layer->row, step, cells, &sums, layer->fraction_bits, first, channels);
+        for (uint32_t c = 0; c < channels; c++) {
+            fsvae_lif(&cells[c], sums.sum[c], layer->fraction_bits, 1u);
+            carried[first + c] = (fsvae_membrane)cells[c].carried;
+            if (cells[c].train != 0u) {
+                out[spikes++] = (uint16_t)((first + c) * scale);
                 bits |= 1u << c;
-                u = 0;
             }
-            carried[neuron] = (fsvae_membrane)u;
         }
         fired[block] = (uint8_t)bits;
     }
@@ -110,7 +115,7 @@ static inline int fsvae_lazy_fires(const fsvae_lazy_layer *layer, fsvae_lazy_sta
         threshold = (int32_t)layer->params[2u * neuron + 1u];
     } else {
         bias = fsvae_s16(layer->params[neuron]);
-        threshold = fsvae_s16(layer->params[neuron] >> 16);
+        threshold = fsvae_high_s16(layer->params[neuron]);
     }
     for (;;) {
         int fires;

@@ -14,43 +14,81 @@ typedef struct {
     fsvae_events events;
 } fsvae_tap;
 
+/* Rules L2 to L4 for the eight neurons, sums in lanes. Written out: no index, no loop, one base register. */
+static inline void fsvae_lif_lanes(fsvae_cell cells[FSVAE_BLOCK], const fsvae_lanes *sums, unsigned fraction_bits,
+                                   uint32_t bit)
+{
+    fsvae_lif(&cells[0], fsvae_low_sum(sums->lane[0]), fraction_bits, bit);
+    fsvae_lif(&cells[1], fsvae_high_sum(sums->lane[0]), fraction_bits, bit);
+    fsvae_lif(&cells[2], fsvae_low_sum(sums->lane[1]), fraction_bits, bit);
+    fsvae_lif(&cells[3], fsvae_high_sum(sums->lane[1]), fraction_bits, bit);
+    fsvae_lif(&cells[4], fsvae_low_sum(sums->lane[2]), fraction_bits, bit);
+    fsvae_lif(&cells[5], fsvae_high_sum(sums->lane[2]), fraction_bits, bit);
+    fsvae_lif(&cells[6], fsvae_low_sum(sums->lane[3]), fraction_bits, bit);
+    fsvae_lif(&cells[7], fsvae_high_sum(sums->lane[3]), fraction_bits, bit);
+}
+
+/* All steps, sums in 16-bit lanes. fraction_bits: the layer's; its callers pass a constant 0 where it is 0. */
+static inline void fsvae_run_lanes(const fsvae_layer *layer, fsvae_cell cells[FSVAE_BLOCK], const fsvae_tap *taps,
+                                   unsigned tap_count, unsigned fraction_bits, uint32_t neuron, uint32_t channels,
+                                   const fsvae_watch *watch)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
+        fsvae_lanes lanes = {{0, 0, 0, 0}};
+        uint32_t count = 0;
+        for (unsigned i = 0; i < tap_count; i++) {
+            const fsvae_events *events = &taps[i].events;
+            uint32_t fired = events->count[t];
+            fsvae_add_lanes(&lanes, taps[i].rows, events->list + t * events->capacity, fired, layer->weight_bits);
+            count += fired;
+        }
+        fsvae_unbias(&lanes, count, layer->weight_bits == 8u ? 128u : 8u);
+        if (fsvae_probing(watch, layer->row, t)) {
+            fsvae_sums sums;
+            fsvae_unpack(&lanes, &sums);
+            fsvae_probe_block(watch, layer->row, t, cells, &sums, fraction_bits, neuron, channels);
+        }
+        fsvae_lif_lanes(cells, &lanes, fraction_bits, (uint32_t)1 << t);
+    }
+}
+
+/* All steps, plain 32-bit sums. */
+static inline void fsvae_run_plain(const fsvae_layer *layer, fsvae_cell cells[FSVAE_BLOCK], const fsvae_tap *taps,
+                                   unsigned tap_count, uint32_t neuron, uint32_t channels, const fsvae_watch *watch)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
+        fsvae_sums sums = {{0, 0, 0, 0, 0, 0, 0, 0}};
+        for (unsigned i = 0; i < tap_count; i++) {
+            const fsvae_events *events = &taps[i].events;
+            fsvae_add_plain(&sums, taps[i].rows, events->list + t * events->capacity, events->count[t],
+                            layer->weight_bits);
+        }
+        fsvae_probe_block(watch, layer->row, t, cells, &sums, layer->fraction_bits, neuron, channels);
+        for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
+            fsvae_lif(&cells[c], sums.sum[c], layer->fraction_bits, (uint32_t)1 << t);
+        }
+    }
+}
+
 /* trains: one for each of the block's channels that exists. neuron: index of the first, for probes. */
 static inline void fsvae_td_block(const fsvae_layer *layer, uint32_t block, const fsvae_tap *taps, unsigned tap_count,
-                           fsvae_train *trains, uint32_t neuron, const fsvae_watch *watch)
+                                  fsvae_train *trains, uint32_t neuron, const fsvae_watch *watch)
 {
-    fsvae_params params;
-    int32_t carried[FSVAE_BLOCK] = {0};
-    uint32_t train[FSVAE_BLOCK] = {0};
+    fsvae_cell cells[FSVAE_BLOCK];
     uint32_t channels = layer->outputs - block * FSVAE_BLOCK;
-    int probing = fsvae_probing(watch, layer->row);
-
     if (channels > FSVAE_BLOCK) {
         channels = FSVAE_BLOCK;
     }
-    fsvae_load_params(layer, block, &params);
-    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
-        fsvae_accumulator acc;
-        fsvae_clear(&acc);
-        for (unsigned i = 0; i < tap_count; i++) {
-            const fsvae_events *events = &taps[i].events;
-            fsvae_accumulate(layer, &acc, taps[i].rows, events->list + t * events->capacity, events->count[t]);
-        }
-        fsvae_finish(layer, &acc);
-        for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
-            int32_t u = fsvae_leak(carried[c]) + fsvae_current(layer, acc.sums.sum[c], params.bias[c]);
-            int fires = u > params.threshold[c];
-            if (probing && watch->monitor->probe_step == (int)t && c < channels) {
-                fsvae_probe(watch->monitor, neuron + c, u, fires);
-            }
-            if (fires) {
-                train[c] |= 1u << t;
-                u = 0;
-            }
-            carried[c] = u;
-        }
+    fsvae_load_cells(layer, block, cells);
+    if (layer->lanes == 0u) {
+        fsvae_run_plain(layer, cells, taps, tap_count, neuron, channels, watch);
+    } else if (layer->fraction_bits == 0u) {
+        fsvae_run_lanes(layer, cells, taps, tap_count, 0, neuron, channels, watch);
+    } else {
+        fsvae_run_lanes(layer, cells, taps, tap_count, layer->fraction_bits, neuron, channels, watch);
     }
     for (uint32_t c = 0; c < channels; c++) {
-        trains[c] = (fsvae_train)train[c];
+        trains[c] = (fsvae_train)cells[c].train;
     }
 }
 

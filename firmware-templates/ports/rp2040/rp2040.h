@@ -1,0 +1,84 @@
+/* The registers of the RP2040 that this port uses, by the names of its datasheet. */
+#ifndef RP2040_H
+#define RP2040_H
+
+#include <stdint.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+/* 2.14 subsystem resets */
+#define RESETS_RESET 0x4000c000u
+#define RESETS_RESET_DONE 0x4000c008u
+#define RESET_IO_BANK0 (1u << 5)
+#define RESET_PADS_BANK0 (1u << 8)
+#define RESET_PLL_SYS (1u << 12)
+#define RESET_UART0 (1u << 22)
+#define ATOMIC_CLEAR 0x3000u /* added to an APB address: clears the written bits */
+
+/* 2.15 clocks, 2.16 crystal oscillator, 2.18 PLL */
+#define CLK_REF_CTRL 0x40008030u
+#define CLK_REF_SELECTED 0x40008038u
+#define CLK_SYS_CTRL 0x4000803cu
+#define CLK_SYS_SELECTED 0x40008044u
+#define CLK_PERI_CTRL 0x40008048u
+#define CLK_PERI_ENABLE (1u << 11)
+#define XOSC_CTRL 0x40024000u
+#define XOSC_STATUS 0x40024004u
+#define XOSC_STARTUP 0x4002400cu
+#define XOSC_ENABLE_1_15MHZ 0x00fabaa0u
+#define XOSC_STABLE (1u << 31)
+#define PLL_SYS_CS 0x40028000u
+#define PLL_SYS_PWR 0x40028004u
+#define PLL_SYS_FBDIV 0x40028008u
+#define PLL_SYS_PRIM 0x4002800cu
+#define PLL_LOCK (1u << 31)
+#define PLL_PD (1u << 0)
+#define PLL_POSTDIVPD (1u << 3)
+#define PLL_VCOPD (1u << 5)
+
+/* 2.19 GPIO */
+#define GPIO0_CTRL 0x40014004u
+#define GPIO1_CTRL 0x4001400cu
+#define GPIO_FUNCTION_UART 2u
+#define PADS_GPIO0 0x4001c004u
+#define PADS_GPIO1 0x4001c008u
+#define PAD_INPUT 0x5au /* input enabled, pull-up, Schmitt trigger, 4 mA */
+
+/* 4.2 UART */
+#define UART0_DR 0x40034000u
+#define UART0_FR 0x40034018u
+#define UART0_IBRD 0x40034024u
+#define UART0_FBRD 0x40034028u
+#define UART0_LCR_H 0x4003402cu
+#define UART0_CR 0x40034030u
+#define UART0_IFLS 0x40034034u
+#define UART0_IMSC 0x40034038u
+#define UART0_ICR 0x40034044u
+#define UART_RX_EMPTY (1u << 4)
+#define UART_TX_FULL (1u << 5)
+#define UART_TX_BUSY (1u << 3)
+#define UART_8_BITS_FIFO 0x70u
+#define UART_ENABLE_RX_TX 0x301u
+#define UART_RX_INTERRUPTS ((1u << 4) | (1u << 6)) /* FIFO level, and silence with bytes waiting */
+#define UART0_IRQ 20
+
+/* 4.7 watchdog */
+#define WATCHDOG_CTRL 0x40058000u
+#define WATCHDOG_ENABLE (1u << 30)
+
+/* Cortex-M0+ */
+#define SYST_CSR 0xe000e010u
+#define SYST_RVR 0xe000e014u
+#define SYST_CVR 0xe000e018u
+#define NVIC_ISER 0xe000e100u
+#define AIRCR 0xe000ed0cu
+#define AIRCR_RESET 0x05fa0004u
+
+/* 2.8.3 boot ROM: a table of functions by two-letter codes */
+#define ROM_MAGIC 0x00000010u
+#define ROM_FUNCTION_TABLE 0x00000014u
+#define ROM_LOOKUP 0x00000018u
+
+#define STACK_PAINT 0x5afe57acu
+
+#endif

@@ -1,0 +1,47 @@
+/** Something that draws images of the model and can be looked into: the golden model, or a board. */
+
+/** Rows of a trace, their sizes, and how many steps there are. */
+export interface TargetShape {
+  readonly layerNames: readonly string[];
+  readonly layerNeurons: readonly number[];
+  readonly timeSteps: number;
+  readonly channels: number;
+  readonly imageSize: number;
+}
+
+export interface TargetImage {
+  /** channels * size * size bytes, channel-major. */
+  readonly image: Uint8Array;
+  /** Counts of the target's own clock; undefined where it has none. */
+  readonly cycles?: bigint;
+  /** Wall-clock milliseconds until the answer began (drawing), and while it came in (the link); 0 without a link. */
+  readonly waitMs: number;
+  readonly transferMs: number;
+}
+
+export interface TargetTrace {
+  /** One array of T CRC-32s per row. */
+  readonly digests: readonly Uint32Array[];
+  /** Spikes per row over all steps; 0 for `choices`. */
+  readonly spikes: ArrayLike<number>;
+  /** CRC-32 of the image. */
+  readonly imageCrc: number;
+}
+
+export interface Target {
+  /** For messages and reports. */
+  readonly name: string;
+  readonly shape: TargetShape;
+  /** Counts of the clock behind TargetImage.cycles in a second; undefined where there is none. */
+  readonly cyclesPerSecond: number | undefined;
+  /** The image of a seed, taken modulo 2^64. */
+  sample(seed: bigint): Promise<TargetImage>;
+  /** The image of a packed latent. */
+  decode(latent: Uint8Array): Promise<TargetImage>;
+  trace(seed: bigint): Promise<TargetTrace>;
+  /** All spikes of a row at a step: bit i & 7 of byte i >> 3. Not for the row `choices`. */
+  spikes(seed: bigint, layer: number, step: number): Promise<Uint8Array>;
+  /** Membranes before reset of `count` neurons from `first`; for the row `choices`, the indices drawn. */
+  membranes(seed: bigint, layer: number, step: number, first: number, count: number): Promise<Int32Array>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,247 @@
+import { expect } from 'chai';
+import type { BoardClient } from '../../harness/client.js';
+import { encodeFrame, FrameDecoder, PROTOCOL_MAJOR, Request, type RequestType, Status } from '../../harness/frame.js';
+import type { BoardProcess } from '../../harness/process.js';
+import { connectBoard, openSerial } from '../../harness/serial.js';
+import { crc32 } from '../../runtime-ts/crc32.js';
+import { errorOf } from './errors.js';
+import { describeWithCompiler, startDevice } from './device.js';
+import { FakeGolden, faulty, LATENT_BYTES, TIME_STEPS } from './fake-golden.js';
+
+const golden = new FakeGolden();
+
+describeWithCompiler('requests to the C application', () => {
+  let device: BoardProcess;
+  let client: BoardClient;
+
+  before(async () => {
+    device = await startDevice();
+    ({ client } = await connectBoard(device.path));
+  });
+  after(async () => {
+    await client.close();
+    await device.close();
+    // The sanitizers report on stderr when the process ends.
+    expect(await device.ended).to.equal('');
+  });
+
+  it('hello says who the board is', async () => {
+    expect(await client.hello()).to.deep.equal({
+      protocolMajor: PROTOCOL_MAJOR,
+      protocolMinor: 0,
+      channels: 1,
+      imageSize: 16,
+      timeSteps: TIME_STEPS,
+      latentChannels: 12,
+      choices: 20,
+      layers: 5,
+      modelHash: '0123456789abcdef',
+      weightChecksum: 0xfeedc0de,
+      arenaBytes: 64,
+      stackBytes: 8192,
+      cyclesPerSecond: 1_000_000_000,
+      maxBody: 4096,
+      generator: '0.1.0',
+      board: 'test-host',
+      model: 'fake',
+      serialNumber: 'TEST-0001',
+    });
+  });
+
+  for (const seed of [0n, 1n, 0xffff_ffffn, 0x7fff_ffff_ffff_ffffn, 0xffff_ffff_ffff_ffffn]) {
+    it(`sample(${seed}) is the golden image`, async () => {
+      const { image, cycles } = await client.sample(seed);
+      expect(image).to.deep.equal(golden.sample(seed));
+      expect(cycles > 0n).to.be.true;
+    });
+  }
+
+  it('a seed is taken modulo 2^64', async () => {
+    expect((await client.sample(-1n)).image).to.deep.equal(golden.sample(0xffff_ffff_ffff_ffffn));
+  });
+
+  it('decode is the golden image', async () => {
+    const latent = Uint8Array.from({ length: LATENT_BYTES }, (_, i) => (37 * i) & 255);
+    expect((await client.decode(latent)).image).to.deep.equal(golden.decode(latent));
+  });
+
+  it('decode refuses a latent of another length before it is sent', async () => {
+    const error = await errorOf(client.decode(new Uint8Array(LATENT_BYTES + 1)));
+    expect(error.kind).to.equal('usage');
+    expect(error.message).to.equal("latent has 9 bytes, but the board's model takes 8");
+  });
+
+  it('trace is the golden digests, spikes and image CRC-32', async () => {
+    const { digests, spikes, imageCrc } = golden.trace(5n);
+    const trace = await client.trace(5n);
+    expect(trace.digests).to.deep.equal(digests);
+    expect([...trace.spikes]).to.deep.equal(spikes);
+    expect(trace.imageCrc).to.equal(imageCrc);
+    expect(trace.imageCrc).to.equal(crc32((await client.sample(5n)).image));
+  });
+
+  it('spikes of a whole row, and of a range that begins within a byte', async () => {
+    expect(await client.spikes(5n, 4, 3, 0, 4100)).to.deep.equal(golden.spikes(5n, 4, 3));
+    const range = await client.spikes(5n, 4, 3, 1499, 13);
+    for (let i = 0; i < 13; i++) {
+      const spike = (range[i >> 3] >> (i & 7)) & 1;
+      expect(spike, `neuron ${1499 + i}`).to.equal(golden.membrane(5n, 4, 3, 1499 + i).membrane > 600 ? 1 : 0);
+    }
+    expect(range[1] >> 5).to.equal(0);
+  });
+
+  it('membranes of more neurons than one answer holds, and the indices of choices', async () => {
+    const membranes = await client.membranes(5n, 4, 1, 0, 4100);
+    for (let i = 0; i < 4100; i++) expect(membranes[i], `neuron ${i}`).to.equal(golden.membrane(5n, 4, 1, i).membrane);
+    const choices = await client.membranes(5n, 0, 1, 0, 12);
+    for (let i = 0; i < 12; i++) expect(choices[i], `channel ${i}`).to.equal(golden.membrane(5n, 0, 1, i).membrane);
+  });
+
+  it('layers names the rows', async () => {
+    expect(await client.layers()).to.deep.equal(
+      golden.layerNames.map((name, row) => ({ name, neurons: golden.layerNeurons[row] })),
+    );
+  });
+
+  it('statistics are those of the last image, and count', async () => {
+    const before = await client.statistics();
+    await client.sample(1n);
+    await client.decode(new Uint8Array(LATENT_BYTES));
+    await client.trace(1n);
+    const after = await client.statistics();
+    expect(after.images).to.equal(before.images + 2);
+    expect(after.badFrames).to.equal(0);
+    expect([...after.cycles]).to.deep.equal([1000n, 2000n, 3000n, 4000n, 5000n, 500n]);
+    expect(after).to.include({ stackBytes: 8192, stackHighWater: 1234, arenaBytes: 64 });
+  });
+
+  it('requests that overlap are served one after the other', async () => {
+    const seeds = [3n, 4n, 5n, 6n];
+    const drawn = await Promise.all(seeds.map((seed) => client.sample(seed)));
+    drawn.forEach(({ image }, i) => expect(image).to.deep.equal(golden.sample(seeds[i])));
+  });
+
+  it('a model that refuses to draw is one clear error', async () => {
+    const error = await errorOf(client.sample(faulty(0xf7, 1n)));
+    expect(error.kind).to.equal('link');
+    expect(error.message).to.match(/^the board on \S+ refuses sample \(internal\): the model refused to draw$/);
+  });
+
+  const tensor = (row: number, step: number, kind: number, first: number, count: number) => {
+    const body = new Uint8Array(19);
+    body.set([row, step, kind], 8);
+    new DataView(body.buffer).setUint32(11, first, true);
+    new DataView(body.buffer).setUint32(15, count, true);
+    return body;
+  };
+  const refused: [title: string, type: number, body: Uint8Array, error: RegExp][] = [
+    ['a request of another version', 0x09, new Uint8Array(0), /unknown request/],
+    ['request 0', 0x00, new Uint8Array(0), /unknown request/],
+    ['a hello with a body', Request.hello, new Uint8Array(1), /bad length/],
+    ['a seed of 7 bytes', Request.sample, new Uint8Array(7), /bad length/],
+    ['a seed of 9 bytes', Request.trace, new Uint8Array(9), /bad length/],
+    ['a latent too short', Request.decode, new Uint8Array(LATENT_BYTES - 1), /bad length/],
+    ['a reset to nowhere', Request.reset, Uint8Array.of(2), /bad argument/],
+    ['a row too many', Request.tensor, tensor(5, 0, 0, 0, 1), /no such layer or step/],
+    ['a step too many', Request.tensor, tensor(1, 4, 0, 0, 1), /no such layer or step/],
+    ['an unknown kind', Request.tensor, tensor(1, 0, 2, 0, 1), /no such kind/],
+    ['spikes of choices', Request.tensor, tensor(0, 0, 0, 0, 1), /no such kind/],
+    ['no neuron', Request.tensor, tensor(1, 0, 0, 0, 0), /no such range/],
+    ['a neuron too many', Request.tensor, tensor(1, 0, 0, 0, 25), /no such range/],
+    ['a first neuron beyond the end', Request.tensor, tensor(1, 0, 0, 25, 1), /no such range/],
+    ['a range that wraps', Request.tensor, tensor(1, 0, 0, 0xffffffff, 2), /no such range/],
+    ['more membranes than an answer holds', Request.tensor, tensor(4, 0, 1, 0, 1025), /no such range/],
+  ];
+  for (const [title, type, body, message] of refused) {
+    it(`refuses ${title}`, async () => {
+      const error = await errorOf(client.request(type as RequestType, body));
+      expect(error.message).to.match(message);
+      expect((await client.sample(2n)).image).to.deep.equal(golden.sample(2n));
+    });
+  }
+});
+
+describeWithCompiler('bytes to the C application', () => {
+  let device: BoardProcess;
+
+  before(async () => {
+    device = await startDevice();
+  });
+  after(async () => {
+    await device.close();
+    expect(await device.ended).to.equal('');
+  });
+
+  /** Sends raw bytes and collects what comes back until the line has been silent for 150 ms. */
+  async function exchange(bytes: Uint8Array): Promise<Uint8Array> {
+    const transport = await openSerial(device.path, 115_200);
+    const chunks: Uint8Array[] = [];
+    let last = performance.now();
+    transport.onBytes((chunk) => {
+      chunks.push(chunk);
+      last = performance.now();
+    });
+    await transport.write(bytes);
+    while (performance.now() - last < 150) await new Promise((resolve) => setTimeout(resolve, 20));
+    await transport.close();
+    return Uint8Array.from(Buffer.concat(chunks));
+  }
+  const answers = async (bytes: Uint8Array) =>
+    new FrameDecoder()
+      .push(await exchange(bytes))
+      .map((decoded) =>
+        decoded.kind === 'frame' ? [decoded.frame.type, decoded.frame.status, decoded.frame.id] : decoded.reason,
+      );
+  const hello = (id: number, status = 0) => encodeFrame({ type: Request.hello, status, id, body: new Uint8Array(0) });
+
+  it('a question gets one line of text', async () => {
+    const text = Buffer.from(await exchange(Buffer.from('\0?\r\n'))).toString('latin1');
+    expect(text).to.equal(
+      'fsvae-codegen 0.1.0, model fake (0123456789abcdef) on test-host. ' +
+        'This link speaks binary frames: talk to it with the fsvae-codegen command.\r\n\0',
+    );
+  });
+
+  it('a damaged frame gets a typed error with id 0, and the next request its answer', async () => {
+    const damaged = hello(9);
+    damaged[3] ^= 0x10;
+    expect(await answers(Buffer.concat([damaged, hello(10)]))).to.deep.equal([
+      [0x80, Status.badFrame, 0],
+      [0x81, Status.ok, 10],
+    ]);
+  });
+
+  it('a frame longer than its buffer is swallowed, and the next request gets its answer', async () => {
+    const long = encodeFrame({ type: Request.hello, status: 0, id: 1, body: new Uint8Array(20_000).fill(1) });
+    expect(await answers(Buffer.concat([long, hello(2)]))).to.deep.equal([
+      [0x80, Status.badFrame, 0],
+      [0x81, Status.ok, 2],
+    ]);
+  });
+
+  it('the same request twice gets the same answer twice', async () => {
+    expect(await answers(Buffer.concat([hello(3), hello(3)]))).to.deep.equal([
+      [0x81, Status.ok, 3],
+      [0x81, Status.ok, 3],
+    ]);
+  });
+
+  it('its own answers, sent back by a line that echoes, get none', async () => {
+    const answer = await exchange(hello(4));
+    expect(await answers(answer)).to.deep.equal([]);
+  });
+
+  it('a request with a status is refused, zeros alone are not even answered', async () => {
+    expect(await answers(hello(5, -1))).to.deep.equal([[0x81, Status.badArgument, 5]]);
+    expect(await answers(new Uint8Array(100))).to.deep.equal([]);
+  });
+
+  it('a reset is acknowledged first', async () => {
+    const { client } = await connectBoard(device.path);
+    await client.reset(false);
+    expect((await client.hello()).board).to.equal('test-host');
+    await client.reset(true);
+    await client.close();
+    await device.ended;
+  });
+});
