@@ -8,7 +8,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { open } from '@lydell/node-pty';
+import * as pty from '@lydell/node-pty';
 import { decodeUf2 } from '../codegen/image/uf2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { EmulatedRp2040 } from './rp2040.js';
@@ -37,16 +37,13 @@ function main(path: string | undefined): void {
   let sent: number[] = [];
   const chip = new EmulatedRp2040(loadFlash(path), { onUartByte: (byte) => sent.push(byte) });
 
-  const terminal = open({ encoding: null }) as unknown as {
-    master: PtyMaster;
-    slave: { pause(): void };
-    ptsName?: string;
-    _pty?: string;
+  // The declared types leave out open(), which only Unix has.
+  const { open } = pty as unknown as {
+    open(options: { encoding: null }): { master: PtyMaster; slave: { pause(): void }; ptsName: string };
   };
+  const terminal = open({ encoding: null });
   // Else node-pty reads the other side itself and takes bytes away from whoever opens it.
   terminal.slave.pause();
-  const name = terminal.ptsName ?? terminal._pty;
-  if (name === undefined) throw new FsvaeError('link', 'the pseudo-terminal has no name');
 
   let scheduled = false;
   const slice = (): void => {
@@ -70,7 +67,7 @@ function main(path: string | undefined): void {
   });
   process.stdin.on('end', () => process.exit(0));
   process.stdin.resume();
-  process.stdout.write(`${JSON.stringify({ pty: name })}\n`);
+  process.stdout.write(`${JSON.stringify({ pty: terminal.ptsName })}\n`);
   schedule();
 }
 

@@ -24,6 +24,12 @@ interface DerivedClock {
   nanosCounter: number;
 }
 
+/** A UART's receive FIFO, which rp2040js keeps to itself: how full it is must be seen, or bytes would be lost. */
+interface Fifo {
+  readonly itemCount: number;
+  readonly empty: boolean;
+}
+
 export interface Rp2040Options {
   /** Takes every byte that the program sends over UART0. */
   readonly onUartByte: (byte: number) => void;
@@ -34,6 +40,7 @@ export class EmulatedRp2040 {
   private sleptCycles = 0;
   private readonly chip: RP2040;
   private readonly clock: DerivedClock;
+  private readonly fifo: Fifo;
   private readonly pending: Uint8Array[] = [];
   private pendingAt = 0;
   private fault: string | undefined;
@@ -64,15 +71,13 @@ export class EmulatedRp2040 {
     chip.flash.set(image);
     chip.sram.set(image.subarray(0, BOOT2_BYTES), BOOT2_ADDRESS - RAM_ORIGIN);
     core.reset();
+    core.SP = BOOT2_ADDRESS; // the boot ROM's own stack; the program sets its own
     core.LR = 0;
     core.PC = BOOT2_ADDRESS;
     chip.uart[0].onByte = options.onUartByte;
+    this.fifo = (chip.uart[0] as unknown as { rxFIFO: Fifo }).rxFIFO;
     chip.onBreak = (code) => {
       this.fault ??= `the program stopped at a breakpoint (${code}) at 0x${core.PC.toString(16)}`;
-    };
-    // On the chip a reset through AIRCR starts the boot ROM again; this emulator ends instead, and says so.
-    chip.watchdog.onWatchdogTrigger = () => {
-      this.fault ??= 'the program reset the chip';
     };
   }
 
@@ -83,7 +88,7 @@ export class EmulatedRp2040 {
 
   /** True while the core waits for an interrupt and no received byte is left to give it. */
   get idle(): boolean {
-    return this.chip.core.waiting && this.pending.length === 0 && this.chip.uart[0].rxFIFO.empty;
+    return this.chip.core.waiting && this.pending.length === 0 && this.fifo.empty;
   }
 
   /** Bytes that arrive on UART0, in order. They enter the FIFO only as it has room: none is lost. */
@@ -101,7 +106,7 @@ export class EmulatedRp2040 {
 
   private feedUart(): void {
     const uart = this.chip.uart[0];
-    while (this.pending.length > 0 && uart.rxFIFO.itemCount < UART_FIFO_BYTES) {
+    while (this.pending.length > 0 && this.fifo.itemCount < UART_FIFO_BYTES) {
       const bytes = this.pending[0];
       uart.feedByte(bytes[this.pendingAt++]);
       if (this.pendingAt === bytes.length) {
