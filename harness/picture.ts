@@ -182,3 +182,61 @@ function paletteColor([red, green, blue]: Rgb): string {
   const level = (value: number) => (value < 48 ? 0 : value < 115 ? 1 : Math.min(5, Math.floor((value - 35) / 40)));
   return `5;${16 + 36 * level(red) + 6 * level(green) + level(blue)}`;
 }
+
+/** The image at a smaller size: every new pixel is the mean of the area it covers, rounded half up. */
+export function shrinkImage(image: Uint8Array, shape: PictureShape, size: number): Uint8Array {
+  checkImages([image], shape);
+  const shrunk = new Uint8Array(shape.channels * size * size);
+  const step = shape.size / size;
+  /** Source pixels that the new pixel `at` covers along one axis, and how much of each. */
+  const cover = (at: number): [index: number, weight: number][] => {
+    const covered: [number, number][] = [];
+    for (let i = Math.floor(at * step); i < Math.min(shape.size, (at + 1) * step); i++) {
+      covered.push([i, Math.min(i + 1, (at + 1) * step) - Math.max(i, at * step)]);
+    }
+    return covered;
+  };
+  const covers = Array.from({ length: size }, (_, at) => cover(at));
+  for (let channel = 0; channel < shape.channels; channel++) {
+    const plane = image.subarray(channel * shape.size * shape.size);
+    for (let y = 0; y < size; y++) {
+      for (let x = 0; x < size; x++) {
+        let sum = 0;
+        for (const [row, high] of covers[y]) {
+          for (const [column, wide] of covers[x]) sum += high * wide * plane[row * shape.size + column];
+        }
+        shrunk[(channel * size + y) * size + x] = Math.floor(sum / (step * step) + 0.5);
+      }
+    }
+  }
+  return shrunk;
+}
+
+/**
+ * Several images side by side as lines of text, shrunk so that a row of them fits.
+ *
+ * @param across images in a row
+ * @param maxColumns widest line in characters
+ */
+export function terminalGrid(
+  images: readonly Uint8Array[],
+  shape: PictureShape,
+  color: TerminalColor,
+  across = 4,
+  maxColumns = 80,
+): string {
+  const perRow = Math.min(across, images.length);
+  const size = Math.max(1, Math.min(shape.size, Math.floor((maxColumns + 1) / perRow) - 1));
+  const lines: string[] = [];
+  for (let first = 0; first < images.length; first += perRow) {
+    const pictures = images.slice(first, first + perRow).map((image) => {
+      const small = size < shape.size ? shrinkImage(image, shape, size) : image;
+      return terminalPicture(small, { channels: shape.channels, size }, color, size).split('\n');
+    });
+    pictures[0].forEach((_, line) => {
+      const cells = pictures.map((picture) => (color === 'ascii' ? picture[line].padEnd(size) : picture[line]));
+      lines.push(cells.join(' ').trimEnd());
+    });
+  }
+  return lines.join('\n');
+}

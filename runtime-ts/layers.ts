@@ -57,12 +57,13 @@ function sumConvTranspose(layer: ConvTransposeLayer): SumWeights {
         const pixel = (y * inSize + x) * inChannels;
         for (let i = 0; i < inChannels; i++) {
           if (input[pixel + i] === 0) continue;
+          // The three outputs of a kernel row are neighbours, and so are their weights: one run.
+          const firstKx = x === 0 ? 1 : 0;
+          const run = (3 - firstKx) * outChannels;
           for (let ky = y === 0 ? 1 : 0; ky < 3; ky++) {
-            for (let kx = x === 0 ? 1 : 0; kx < 3; kx++) {
-              const from = (i * 9 + ky * 3 + kx) * outChannels;
-              const to = ((2 * y + ky - 1) * outSize + 2 * x + kx - 1) * outChannels;
-              for (let o = 0; o < outChannels; o++) sums[to + o] += taps[from + o];
-            }
+            const from = (i * 9 + ky * 3 + firstKx) * outChannels;
+            const to = ((2 * y + ky - 1) * outSize + 2 * x + firstKx - 1) * outChannels;
+            for (let o = 0; o < run; o++) sums[to + o] += taps[from + o];
           }
         }
       }

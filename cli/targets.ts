@@ -1,0 +1,115 @@
+/** Opens what images are drawn by: a port, the emulator, or the host program; and makes sure it runs the right model. */
+
+import { fileURLToPath } from 'node:url';
+import type { Build } from '../codegen/project.js';
+import { GENERATOR_VERSION } from '../codegen/project.js';
+import { weightBytes } from '../codegen/plan/weights.js';
+import type { Plan } from '../codegen/plan/plan.js';
+import type { Board } from '../boards/board.js';
+import { checkIdentity, generatorNote } from '../harness/identity.js';
+import { startBoardProcess } from '../harness/process.js';
+import { connectBoard } from '../harness/serial.js';
+import { SerialTarget } from '../harness/serial-target.js';
+import type { Target } from '../harness/target.js';
+import { crc32 } from '../runtime-ts/crc32.js';
+import { FsvaeError } from '../runtime-ts/errors.js';
+
+const EMULATORS = { rp2040js: '../emulator/rp2040-process.js' } as const;
+
+/** An emulated board reads all of its weights for the hello, many times slower than a real one. */
+const HELLO_MS = 60_000;
+/** No image takes longer, even emulated on a busy machine. */
+const DRAW_MS = 300_000;
+
+export interface ExpectedModel {
+  readonly name: string;
+  readonly hash: string;
+  /** Known where the build is at hand. */
+  readonly weightChecksum?: number;
+}
+
+export function expectedModel(plan: Plan): ExpectedModel {
+  return { name: plan.modelName, hash: plan.modelHash, weightChecksum: crc32(weightBytes(plan.weights.words)) };
+}
+
+/**
+ * @param note takes one line where something is worth a word but no error
+ * @throws FsvaeError `link` when nothing answers, `model-mismatch` when another model does
+ */
+export async function openPort(
+  path: string,
+  baudRate: number,
+  expected: ExpectedModel | undefined,
+  note: (line: string) => void,
+  helloMs?: number,
+): Promise<Target> {
+  const { client, hello } = await connectBoard(path, {
+    baudRate,
+    drawMs: DRAW_MS,
+    ...(helloMs === undefined ? {} : { helloMs }),
+  });
+  try {
+    if (expected !== undefined) {
+      checkIdentity(
+        hello,
+        {
+          model: expected.name,
+          modelHash: expected.hash,
+          ...(expected.weightChecksum === undefined ? {} : { weightChecksum: expected.weightChecksum }),
+          flashCommand: `fsvae-codegen --board ${hello.board} --model ${expected.name}`,
+        },
+        path,
+      );
+    }
+    const differs = generatorNote(hello, GENERATOR_VERSION);
+    if (differs !== undefined) note(differs);
+    return await SerialTarget.of(client);
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+/** Starts a build that needs no hardware: in its emulator, or as a program of this machine. Closing ends it. */
+export async function startBuild(
+  board: Board,
+  build: Build,
+  expected: ExpectedModel,
+  note: (line: string) => void,
+): Promise<Target> {
+  let command = build.programPath;
+  let args: string[] = [];
+  if (board.memory !== null) {
+    if (board.emulator === null || build.image?.uf2Path === undefined) {
+      throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
+    }
+    command = process.execPath;
+    args = [fileURLToPath(new URL(EMULATORS[board.emulator], import.meta.url)), build.image.uf2Path];
+  }
+  const running = await startBoardProcess(command, args);
+  try {
+    const target = await openPort(running.path, board.link.baud, expected, note, HELLO_MS);
+    return closingBoth(target, () => running.close());
+  } catch (error) {
+    await running.close();
+    throw error;
+  }
+}
+
+/** The target, with a close() that also ends what it runs on. */
+function closingBoth(target: Target, end: () => Promise<void>): Target {
+  return {
+    name: target.name,
+    shape: target.shape,
+    cyclesPerSecond: target.cyclesPerSecond,
+    sample: (seed) => target.sample(seed),
+    decode: (latent) => target.decode(latent),
+    trace: (seed) => target.trace(seed),
+    spikes: (seed, layer, step) => target.spikes(seed, layer, step),
+    membranes: (seed, layer, step, first, count) => target.membranes(seed, layer, step, first, count),
+    close: async () => {
+      await target.close();
+      await end();
+    },
+  };
+}

@@ -1,0 +1,153 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { expect } from 'chai';
+import { PACKAGE_ROOT } from '../codegen/package-root.js';
+
+/**
+ * Which folders a folder may import from, besides itself. One direction of flow: checkpoint, float model, integer
+ * model, plan, C, image, board, comparison. CONTRIBUTING.md draws it.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'runtime-ts': [],
+  boards: ['runtime-ts'],
+  'codegen/checkpoint': ['runtime-ts'],
+  'codegen/float': ['codegen/checkpoint', 'runtime-ts'],
+  'codegen/quantize': ['codegen/float', 'runtime-ts'],
+  'codegen/plan': ['runtime-ts'],
+  'codegen/emit': ['codegen/plan', 'codegen', 'runtime-ts'],
+  'codegen/image': ['boards', 'runtime-ts'],
+  // codegen/project.ts, where plan, C and image meet, and codegen/package-root.ts.
+  codegen: ['codegen/emit', 'codegen/image', 'codegen/plan', 'boards', 'runtime-ts'],
+  emulator: ['codegen/image', 'runtime-ts'],
+  harness: ['runtime-ts', 'boards'],
+  cli: ['codegen/*', 'boards', 'harness', 'emulator', 'runtime-ts'],
+  models: ['codegen', 'runtime-ts'],
+  bench: ['*'],
+  test: ['*'],
+};
+
+/** Packages of a folder's own choosing; Node's own modules are listed as `node:`. */
+const MAY_USE: Readonly<Record<string, readonly string[]>> = {
+  'runtime-ts': [],
+  boards: ['node:', 'zod'],
+  'codegen/checkpoint': ['node:', 'fflate'],
+  'codegen/float': [],
+  'codegen/quantize': [],
+  'codegen/plan': [],
+  'codegen/emit': ['node:', 'handlebars'],
+  'codegen/image': ['node:'],
+  codegen: ['node:'],
+  emulator: ['node:', 'rp2040js', '@lydell/node-pty'],
+  harness: ['node:', 'serialport', 'pngjs', 'cli-progress'],
+  cli: ['node:', 'commander'],
+};
+
+const TOP_FOLDERS = ['runtime-ts', 'boards', 'codegen', 'emulator', 'harness', 'cli', 'models', 'bench', 'test'];
+
+interface Import {
+  readonly file: string;
+  readonly target: string;
+}
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(join(PACKAGE_ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return sourceFiles(path);
+    return entry.name.endsWith('.ts') ? [path] : [];
+  });
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(PACKAGE_ROOT, file), 'utf8');
+  const found = [...text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+'([^']+)'|import\('([^']+)'\)/g)];
+  return found.map((match) => ({ file, target: match[1] ?? match[2] }));
+}
+
+/** The rule's folder of a file: `codegen/plan` for codegen/plan/x.ts, `codegen` for codegen/project.ts. */
+function ruleOf(file: string): string {
+  const folder = dirname(file).split('/').slice(0, 2).join('/');
+  return folder in MAY_IMPORT ? folder : file.split('/')[0];
+}
+
+const files = TOP_FOLDERS.flatMap(sourceFiles);
+const imports = files.flatMap(importsOf);
+
+describe('architecture', () => {
+  it('has files to look at, and a rule for each of their folders', () => {
+    expect(files.length).to.be.above(40);
+    expect(imports.length).to.be.above(100);
+    expect(files.filter((file) => !(ruleOf(file) in MAY_IMPORT))).to.deep.equal([]);
+  });
+
+  it('no import runs against the flow', () => {
+    const against = imports
+      .filter(({ target }) => target.startsWith('.'))
+      .map(({ file, target }) => ({ file, to: relative(PACKAGE_ROOT, resolve(PACKAGE_ROOT, dirname(file), target)) }))
+      .filter(({ file, to }) => {
+        const from = ruleOf(file);
+        const into = ruleOf(to);
+        const allowed = MAY_IMPORT[from];
+        const starred = allowed.some((rule) => rule === '*' || (rule === 'codegen/*' && into.startsWith('codegen')));
+        return from !== into && !starred && !allowed.includes(into);
+      })
+      .map(({ file, to }) => `${file} imports ${to}`);
+    expect(against).to.deep.equal([]);
+  });
+
+  it('each folder uses only its own packages; the golden model uses none, not even Node', () => {
+    const foreign = imports
+      .filter(({ file, target }) => !target.startsWith('.') && ruleOf(file) in MAY_USE)
+      .filter(({ file, target }) => {
+        const allowed = MAY_USE[ruleOf(file)];
+        return !allowed.some((name) => (name === 'node:' ? target.startsWith('node:') : target === name));
+      })
+      .map(({ file, target }) => `${file} uses ${target}`);
+    expect(foreign).to.deep.equal([]);
+  });
+
+  it('no file imports itself by way of others', () => {
+    const graph = new Map(files.map((file) => [file, [] as string[]]));
+    for (const { file, target } of imports) {
+      if (!target.startsWith('.')) continue;
+      const to = relative(PACKAGE_ROOT, resolve(PACKAGE_ROOT, dirname(file), target)).replace(/\.js$/, '.ts');
+      graph.get(file)!.push(to);
+    }
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+      if (done.has(file) || path.includes(file)) return;
+      for (const next of graph.get(file) ?? []) visit(next, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+    expect(circles).to.deep.equal([]);
+  });
+
+  it('the golden model touches nothing that a browser lacks', () => {
+    const suspicious = /\b(Buffer|process|require|__dirname|globalThis|window|document)\b\s*[.([]/;
+    const found = sourceFiles('runtime-ts').filter((file) => {
+      const code = readFileSync(join(PACKAGE_ROOT, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+      return suspicious.test(code);
+    });
+    expect(found).to.deep.equal([]);
+  });
+
+  it('no template computes: no arithmetic, and only the helpers each, if, with', () => {
+    const templates = (folder: string): string[] =>
+      readdirSync(join(PACKAGE_ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+        const path = join(folder, entry.name);
+        return entry.isDirectory() ? templates(path) : entry.name.endsWith('.hbs') ? [path] : [];
+      });
+    const found = templates('firmware-templates');
+    expect(found.length).to.be.above(4);
+    for (const file of found) {
+      const text = readFileSync(join(PACKAGE_ROOT, file), 'utf8');
+      for (const [tag, inner] of text.matchAll(/\{\{([^}]*)\}\}/g)) {
+        expect(inner, `${file}: ${tag}`).to.match(
+          /^(#(each|if|with) [A-Za-z.]+|\/(each|if|with)|else|(\.\.\/)?[A-Za-z][A-Za-z.]*|this)$/,
+        );
+      }
+    }
+  });
+});

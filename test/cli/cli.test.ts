@@ -1,0 +1,187 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { PNG } from 'pngjs';
+import { PACKAGE_ROOT } from '../../codegen/package-root.js';
+import { EXIT_CODES } from '../../cli/exit-codes.js';
+
+const MAIN = join(PACKAGE_ROOT, 'dist/cli/main.js');
+
+interface Run {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+describe('command line', function () {
+  this.timeout(120_000);
+  let folder: string;
+
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'fsvae-cli-'))));
+  after(() => rmSync(folder, { recursive: true }));
+
+  /** Runs the command as a user would, in a folder of its own. */
+  function run(args: readonly string[], env: Record<string, string> = {}): Run {
+    const child = spawnSync(process.execPath, [MAIN, ...args], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+    });
+    return { code: child.status, out: child.stdout, err: child.stderr };
+  }
+
+  /** Every failure: one line, an exit code of its own, no stack trace, nothing on stdout. */
+  function refused(args: readonly string[], code: number, message: RegExp, env: Record<string, string> = {}): void {
+    const { code: actual, out, err } = run(args, env);
+    const lines = err.trimEnd().split('\n');
+    expect(lines[lines.length - 1]).to.match(message);
+    expect(lines[lines.length - 1]).to.match(/^fsvae-codegen: /);
+    expect(err).to.not.match(/\n {4}at /);
+    expect(actual).to.equal(code);
+    expect(out).to.not.match(/Error/);
+  }
+
+  it('shows help with examples and exit codes', () => {
+    const { code, out } = run(['--help']);
+    expect(code).to.equal(0);
+    expect(out).to.include('fsvae-codegen --board rp2040');
+    expect(out).to.include('Exit codes: 0 ok, 1 bits differ');
+    for (const command of ['simulate', 'stream', 'verify', 'sample', 'quantize', 'inspect', 'check', 'convert', 'boards', 'ports']) {
+      expect(out).to.match(new RegExp(`\\n  ${command} `));
+      expect(run([command, '--help']).code).to.equal(0);
+    }
+  });
+
+  it('generates and builds, text and JSON', () => {
+    const text = run(['--board', 'rp2040', '--model', 'tiny', '--out', 'pico', '--compiler', 'zig']);
+    expect(text.err).to.equal('');
+    expect(text.code).to.equal(0);
+    expect(text.out).to.match(/flash used +\d+ of 2097152/);
+    expect(text.out).to.include('Hold BOOTSEL');
+    expect(existsSync(join(folder, 'pico/build/fsvae.uf2'))).to.equal(true);
+    const json = run(['--board', 'host', '--model', 'tiny', '--out', 'host', '--json']);
+    const parsed = JSON.parse(json.out) as { board: string; model: { hash: string }; program: string };
+    expect(parsed.board).to.equal('host');
+    expect(parsed.model.hash).to.match(/^[0-9a-f]{64}$/);
+    expect(existsSync(join(folder, parsed.program))).to.equal(true);
+  });
+
+  it('keeps the promise of the fit answer: program and RAM stay within its upper bounds', () => {
+    for (const compiler of ['gcc', 'zig']) {
+      const { code, out } = run(['--board', 'rp2040', '--model', 'mnist', '--out', compiler, '--compiler', compiler, '--json']);
+      if (code === EXIT_CODES.toolchain) continue; // this compiler is not installed; the other one is tested
+      const { budget, flashUsed, ramUsed } = JSON.parse(out) as {
+        budget: { flash: { used: number }; ram: { used: number } };
+        flashUsed: number;
+        ramUsed: number;
+      };
+      expect(flashUsed).to.be.at.most(budget.flash.used);
+      expect(ramUsed).to.be.at.most(budget.ram.used);
+      expect(flashUsed).to.be.above(budget.flash.used - 36 * 1024);
+    }
+  });
+
+  it('writes the same bytes every time, whatever the folder', () => {
+    for (const out of ['first', 'deeper/second']) {
+      expect(run(['--board', 'rp2040', '--model', 'tiny', '--out', out, '--compiler', 'zig']).code).to.equal(0);
+    }
+    const read = (out: string, file: string): Buffer => readFileSync(join(folder, out, file));
+    for (const file of ['fsvae.c', 'fsvae.h', 'fsvae_weights.bin', 'build/fsvae.uf2']) {
+      expect(read('first', file).equals(read('deeper/second', file)), file).to.equal(true);
+    }
+  });
+
+  it('draws with the emulated board and ends with the verdict', () => {
+    const { code, out, err } = run(['simulate', '--model', 'tiny', '--compiler', 'zig', '-n', '3', '--png', 'out/grid.png']);
+    expect(err).to.match(/3\/3 images {2}[\d.]+ a second, all bit-exact/);
+    expect(out).to.match(/\n3 of 3 images bit-exact\n$/);
+    expect(code).to.equal(0);
+    const png = PNG.sync.read(readFileSync(join(folder, 'out/grid.png')));
+    expect(png.width).to.equal(2 * 8 * 4 + 2);
+  });
+
+  it('verifies an emulated board, as text and as JSON', () => {
+    const text = run(['verify', '--simulate', '--model', 'tiny', '-n', '2']);
+    expect(text.code).to.equal(0);
+    expect(text.out).to.match(/2 of 2 seeds from 0, .* every bit equals the golden model/);
+    const json = run(['verify', '--simulate', '--board', 'host', '--model', 'tiny', '-n', '2', '--seed', '0xffffffffffffffff', '--json']);
+    const parsed = JSON.parse(json.out) as { equal: boolean; checked: number };
+    expect(parsed).to.include({ equal: true, checked: 2 });
+  });
+
+  it('quantizes to a file that gives the same model, and inspects both', () => {
+    expect(run(['quantize', 'tiny', '--bits', '8,prior=4', '-o', 'q/tiny.int8.safetensors', '--samples', '1']).code).to.equal(0);
+    const quantized = JSON.parse(run(['inspect', 'q/tiny.int8.safetensors', '--json']).out) as { hash: string; kind: string };
+    const checkpoint = JSON.parse(run(['inspect', 'tiny', '--bits', '8,prior=4', '--json']).out) as { hash: string; kind: string };
+    expect(quantized.hash).to.equal(checkpoint.hash);
+    expect([quantized.kind, checkpoint.kind]).to.deep.equal(['integer model', 'checkpoint']);
+    expect(run(['inspect', 'tiny']).out).to.match(/on rp2040: fits; flash/);
+  });
+
+  it('samples with the golden model', () => {
+    const { code, out } = run(['sample', '--model', 'tiny', '-n', '2', '--png', 'golden.png']);
+    expect(code).to.equal(0);
+    expect(out).to.include('picture: golden.png');
+  });
+
+  it('lists boards as a table and as JSON', () => {
+    const boards = JSON.parse(run(['boards', '--json']).out) as { name: string; core: string; flash: number | null; ram: number | null }[];
+    expect(boards.find(({ name }) => name === 'rp2040')).to.include({ core: 'cortex-m0plus', flash: 2097152, ram: 270336 });
+    expect(run(['boards']).out).to.match(/rp2040 +cortex-m0plus +2048 KiB/);
+  });
+
+  describe('bad input gets one line and its own exit code', () => {
+    const file = (name: string, content: string | Uint8Array): string => {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, name), content);
+      return name;
+    };
+
+    it('usage', () => {
+      refused([], EXIT_CODES.usage, /required option '-b, --board <name\|file>' not specified/);
+      refused(['--board', 'rp2400'], EXIT_CODES.usage, /no board "rp2400": did you mean rp2040\?/);
+      refused(['--board', 'rp2040', '--model', 'nowhere.pth'], EXIT_CODES.usage, /no model or checkpoint "nowhere\.pth"/);
+      refused(['sample', '--seed', '-1'], EXIT_CODES.usage, /from 0 to 2\^64 - 1/);
+      refused(['sample', '-n', '0'], EXIT_CODES.usage, /whole number from 1/);
+      refused(['--board', 'rp2040', '--bits', '3'], EXIT_CODES.usage, /8 or 4 bits/);
+      refused(['--board', 'rp2040', '--tau', '0.3'], EXIT_CODES.usage, /tau 0\.3 cannot be exact/);
+      refused(['frobnicate', '--board', 'rp2040'], EXIT_CODES.usage, /too many arguments|unknown command/);
+      refused(['verify'], EXIT_CODES.usage, /verify needs either --port PATH, or --simulate/);
+    });
+
+    it('files that are no checkpoint', () => {
+      refused(['sample', '-m', file('text.pth', 'hello')], EXIT_CODES.input, /text\.pth: it is neither a torch\.save file/);
+      refused(['sample', '-m', file('empty.pth', '')], EXIT_CODES.input, /empty\.pth/);
+      refused(['sample', '-m', file('cut.safetensors', readFileSync(join(PACKAGE_ROOT, 'models/tiny/tiny.safetensors')).subarray(0, 5000))], EXIT_CODES.input, /cut\.safetensors/);
+      refused(['check', 'models', 'x.npz'], EXIT_CODES.usage, /models cannot be read/);
+    });
+
+    it('a board that is too small, before any compiler runs', () => {
+      const board = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'boards/rp2040.json'), 'utf8')) as {
+        name: string;
+        memory: { flash: { bytes: number } };
+      };
+      board.name = 'small';
+      board.memory.flash.bytes = 1048576;
+      refused(['--board', file('small.json', JSON.stringify(board)), '--out', 'never'], EXIT_CODES.fit, /does not fit small: flash needs \d+ of 1048576 bytes, \d+ too many; 4-bit weights everywhere|--bits/);
+      expect(existsSync(join(folder, 'never'))).to.equal(false);
+    });
+
+    it('no compiler', () => {
+      const board = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'boards/rp2040.json'), 'utf8')) as {
+        compilers: { gcc: { program: string }; zig: unknown };
+      };
+      board.compilers.gcc.program = 'no-such-gcc';
+      board.compilers.zig = null;
+      const path = file('uncompiled.json', JSON.stringify(board));
+      refused(['--board', path, '--model', 'tiny'], EXIT_CODES.toolchain, /no-such-gcc/);
+      refused(['--board', path, '--model', 'tiny', '--compiler', 'gcc'], EXIT_CODES.toolchain, /no-such-gcc is not installed: install it/);
+    });
+
+    it('a port that does not exist', () => {
+      refused(['stream', '--port', '/dev/no-such-port', '-m', 'tiny'], EXIT_CODES.link, /\/dev\/no-such-port/);
+    });
+  });
+});

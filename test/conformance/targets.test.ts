@@ -1,0 +1,155 @@
+/**
+ * The conformance suite: ONE set of tests, run against everything that claims to compute the network.
+ *
+ * A real board takes part when FSVAE_TEST_PORT names its serial port; FSVAE_TEST_MODEL says which model it runs
+ * (tiny, tiny-int4, mnist, mnist-int4; mnist unless told).
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { loadBoard } from '../../boards/board.js';
+import { expectedModel, openPort, startBuild } from '../../cli/targets.js';
+import { type CompilerChoice, findToolchain } from '../../codegen/image/toolchain.js';
+import { buildProject, writeProject } from '../../codegen/project.js';
+import { GoldenTarget } from '../../harness/golden-target.js';
+import type { Target } from '../../harness/target.js';
+import { verify } from '../../harness/verify.js';
+import { crc32 } from '../../runtime-ts/crc32.js';
+import { parseGoldenText } from '../support/golden-text.js';
+import { readGolden } from '../support/goldens.js';
+import { type Shipped, shipped, type ShippedId } from '../support/shipped.js';
+
+interface TargetKind {
+  readonly name: string;
+  /** Models it is tested with. */
+  readonly models: readonly ShippedId[];
+  /** undefined: it can be had. Else why not, in a few words. */
+  readonly missing: () => string | undefined;
+  readonly open: (model: Shipped) => Promise<Target>;
+}
+
+async function openBuild(boardName: string, compiler: CompilerChoice, model: Shipped): Promise<Target> {
+  const board = loadBoard(boardName);
+  const folder = mkdtempSync(join(tmpdir(), 'fsvae-conformance-'));
+  try {
+    const project = writeProject(model.plan, board, folder);
+    const build = await buildProject(project, { compiler, extraFlags: ['-Werror'] });
+    expect(build.diagnostics).to.equal('');
+    const target = await startBuild(board, build, expectedModel(model.plan), () => undefined);
+    const close = target.close.bind(target);
+    target.close = async () => {
+      await close();
+      rmSync(folder, { recursive: true });
+    };
+    return target;
+  } catch (error) {
+    rmSync(folder, { recursive: true });
+    throw error;
+  }
+}
+
+function built(board: string, compiler: 'gcc' | 'zig', models: readonly ShippedId[]): TargetKind {
+  return {
+    name: `${board}, built with ${compiler}`,
+    models,
+    missing: () => {
+      try {
+        findToolchain(loadBoard(board), compiler);
+        return undefined;
+      } catch (error) {
+        return (error as Error).message;
+      }
+    },
+    open: (model) => openBuild(board, compiler, model),
+  };
+}
+
+const port = process.env.FSVAE_TEST_PORT;
+
+const KINDS: readonly TargetKind[] = [
+  {
+    name: 'golden model',
+    models: ['tiny', 'tiny-int4', 'mnist', 'mnist-int4'],
+    missing: () => undefined,
+    open: ({ golden }) => Promise.resolve(new GoldenTarget(golden, golden.model.config)),
+  },
+  built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
+  built('host', 'zig', ['tiny', 'mnist', 'mnist-int4']),
+  built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
+  built('rp2040', 'zig', ['tiny', 'tiny-int4', 'mnist']),
+  {
+    name: 'board',
+    models: [(process.env.FSVAE_TEST_MODEL ?? 'mnist') as ShippedId],
+    missing: () => (port === undefined ? 'set FSVAE_TEST_PORT to its serial port' : undefined),
+    open: ({ plan }) => openPort(port!, Number(process.env.FSVAE_TEST_BAUD ?? 115200), expectedModel(plan), () => undefined),
+  },
+];
+
+function conformance(kind: TargetKind, id: ShippedId): void {
+  describe(`${kind.name}: ${id}`, function () {
+    this.timeout(240_000);
+    let model: Shipped;
+    let target: Target;
+
+    before(async () => {
+      model = shipped(id);
+      target = await kind.open(model);
+    });
+
+    after(() => target?.close());
+
+    it('says what it is', () => {
+      expect(target.shape.layerNames).to.deep.equal(model.golden.layerNames);
+      expect(Array.from(target.shape.layerNeurons)).to.deep.equal(model.golden.layerNeurons);
+      expect(target.shape.timeSteps).to.equal(model.golden.model.config.timeSteps);
+    });
+
+    it('gives the images and all digests of the golden file', async () => {
+      for (const [seed, { digests, imageCrc }] of parseGoldenText(readGolden(`${id}.txt`))) {
+        const trace = await target.trace(seed);
+        expect(trace.digests.map((steps) => Array.from(steps)), `digests of seed ${seed}`).to.deep.equal(digests);
+        expect(trace.imageCrc, `image of seed ${seed}`).to.equal(imageCrc);
+        expect(crc32((await target.sample(seed)).image)).to.equal(imageCrc);
+      }
+    });
+
+    it('counts the same spikes', async () => {
+      const seed = model.seeds[0];
+      expect(Array.from((await target.trace(seed)).spikes)).to.deep.equal(Array.from(model.golden.trace(seed).spikes));
+    });
+
+    it('decodes a latent to the image that its seed gives', async () => {
+      const seed = model.seeds[0];
+      const { image } = await target.decode(model.golden.latent(seed));
+      expect(crc32(image)).to.equal(crc32(model.golden.sample(seed)));
+    });
+
+    it('shows the same spikes and membranes of a row at a step', async () => {
+      const seed = model.seeds[0];
+      const step = model.golden.model.config.timeSteps - 1;
+      const rows = [1, model.golden.layerNames.indexOf('z'), model.golden.layerNames.length - 1];
+      for (const row of rows) {
+        const count = Math.min(64, model.golden.layerNeurons[row]);
+        expect(crc32(await target.spikes(seed, row, step))).to.equal(crc32(model.golden.spikes(seed, row, step)));
+        const membranes = await target.membranes(seed, row, step, 0, count);
+        const expected = Array.from({ length: count }, (_, n) => model.golden.membrane(seed, row, step, n).membrane);
+        expect(Array.from(membranes)).to.deep.equal(expected);
+      }
+    });
+
+    it('stands verification', async () => {
+      const result = await verify(target, model.golden, { firstSeed: 1000n, count: 2 });
+      expect(result.equal, JSON.stringify(result.mismatches, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))).to.equal(true);
+    });
+  });
+}
+
+describe('conformance', () => {
+  for (const kind of KINDS) {
+    const missing = kind.missing();
+    if (missing === undefined) for (const id of kind.models) conformance(kind, id);
+    else it(`${kind.name}: ${missing}`);
+  }
+});

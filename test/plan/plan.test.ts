@@ -1,0 +1,122 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { type BufferRequest, lowerBound, placeBuffers } from '../../codegen/plan/arena.js';
+import { budget, formatBudget, refusal } from '../../codegen/plan/budget.js';
+import { makePlan } from '../../codegen/plan/plan.js';
+import { layOutWeights, rowWords } from '../../codegen/plan/weights.js';
+import { randomModel, SHAPES, TINY_SHAPE } from '../support/random-model.js';
+import { shipped } from '../support/shipped.js';
+
+const requests = fc.array(
+  fc.record({ bytes: fc.integer({ min: 1, max: 5000 }), first: fc.nat(6), length: fc.nat(3) }),
+  { minLength: 1, maxLength: 12 },
+).map((list) =>
+  list.map(({ bytes, first, length }, i): BufferRequest => ({ name: `b${i}`, bytes, first, last: first + length })),
+);
+
+describe('arena', () => {
+  it('never lets two buffers that live together overlap, and aligns all of them', () => {
+    fc.assert(
+      fc.property(requests, (list) => {
+        const { buffers, bytes } = placeBuffers(list);
+        expect(buffers.map(({ name }) => name)).to.deep.equal(list.map(({ name }) => name));
+        for (const a of buffers) {
+          expect(a.offset % 8).to.equal(0);
+          expect(a.offset + a.bytes).to.be.at.most(bytes);
+          for (const b of buffers) {
+            if (a === b || a.last < b.first || b.last < a.first) continue;
+            expect(a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset).to.equal(true);
+          }
+        }
+        expect(bytes).to.be.at.least(lowerBound(list));
+      }),
+    );
+  });
+
+  it('wastes little on the real plan', () => {
+    const { arena } = shipped('mnist').plan;
+    expect(arena.bytes).to.be.at.most(1.15 * lowerBound(arena.buffers));
+  });
+});
+
+describe('weights', () => {
+  it('lays out every weight once, biased, in the lanes that the kernels read', () => {
+    for (const bits of [8, 4] as const) {
+      const model = randomModel(21, { ...TINY_SHAPE, bits: [bits] });
+      const { words, sections } = layOutWeights(model);
+      const layer = model.decoder[0];
+      const at = sections.find(({ name }) => name === `${layer.name}.weight`)!.offset;
+      const bias = bits === 8 ? 128 : 8;
+      for (let o = 0; o < layer.outChannels; o++) {
+        for (let i = 0; i < layer.inChannels; i++) {
+          for (let k = 0; k < 9; k++) {
+            const block = o >> 3;
+            const c = o & 7;
+            const row = at + ((block * 9 + k) * layer.inChannels + i) * rowWords(bits);
+            // lanes.h: bytes 0 2 1 3 of channels 0 1 2 3, words of four channels; nibbles 0 4 1 5 2 6 3 7.
+            const order = bits === 8 ? [0, 2, 1, 3] : [0, 4, 1, 5, 2, 6, 3, 7];
+            const word = words[row + (bits === 8 ? c >> 2 : 0)];
+            const lane = (word >>> (order[bits === 8 ? c & 3 : c] * bits)) & (2 ** bits - 1);
+            expect(lane - bias).to.equal(layer.weight[(i * layer.outChannels + o) * 9 + k]);
+          }
+        }
+      }
+    }
+  });
+
+  it('leaves no gap between sections', () => {
+    const { words, sections } = layOutWeights(randomModel(22, TINY_SHAPE));
+    let end = 0;
+    for (const section of sections) {
+      expect(section.offset).to.equal(end);
+      end += section.words;
+    }
+    expect(end).to.equal(words.length);
+  });
+});
+
+describe('plan', () => {
+  it('takes 16-bit lanes only where the proof allows (rule B3)', () => {
+    const wide = makePlan(randomModel(23, SHAPES['sums beyond 16 bits']), 'wide');
+    expect(wide.hidden[0].lanes).to.equal(false);
+    expect(makePlan(randomModel(23, TINY_SHAPE), 'tiny').hidden[0].lanes).to.equal(true);
+    const fine = makePlan(randomModel(23, SHAPES['F = 8, wide parameters']), 'fine');
+    expect(fine.membraneBits).to.equal(32);
+    expect(fine.hidden.some((layer) => layer.wideParams)).to.equal(true);
+  });
+
+  it('holds the full-size network in 128 KB of RAM and 2 MiB of flash, int4 in 1.1 MiB', () => {
+    const { plan } = shipped('mnist');
+    expect(plan.arena.bytes).to.be.below(128 * 1024);
+    expect(4 * plan.weights.words.length).to.be.below(2 * 1024 * 1024 - 64 * 1024);
+    expect(4 * shipped('mnist-int4').plan.weights.words.length).to.be.below(1.1 * 1024 * 1024);
+  });
+});
+
+describe('fit answer', () => {
+  const { plan } = shipped('mnist');
+  const pico = { name: 'rp2040', flashBytes: 2097152, ramBytes: 270336, stackBytes: 4096 };
+
+  it('adds up to the last byte', () => {
+    const answer = budget(plan, pico);
+    expect(answer.fits).to.equal(true);
+    for (const kind of ['flash', 'ram'] as const) {
+      expect(answer[kind].lines.reduce((sum, line) => sum + line.bytes, 0)).to.equal(answer[kind].used);
+      expect(answer[kind].used + answer[kind].left).to.equal(answer[kind].available);
+    }
+    expect(formatBudget(answer)).to.match(/flash used +\d+ of 2097152 \(9\d\.\d %\), \d+ left/);
+  });
+
+  it('offers the smallest change that helps when flash is short', () => {
+    const answer = budget(plan, { ...pico, flashBytes: 1536 * 1024 });
+    expect(answer.fits).to.equal(false);
+    expect(answer.remedies[0]).to.match(/^--bits prior\.layers\.2=4 saves 655360 bytes$/);
+    expect(refusal(answer)).to.match(/^the model does not fit rp2040: flash needs \d+ of 1572864 bytes, \d+ too many; --bits/);
+  });
+
+  it('says so when nothing helps', () => {
+    const answer = budget(plan, { ...pico, flashBytes: 256 * 1024, ramBytes: 32 * 1024 });
+    expect(refusal(answer)).to.match(/4-bit weights everywhere save only \d+ bytes; train a narrower network/);
+    expect(refusal(answer)).to.match(/ram needs \d+ of 32768 bytes.*largest buffer is events_\d with \d+ bytes/);
+  });
+});

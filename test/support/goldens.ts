@@ -1,0 +1,27 @@
+/** The golden files: which there are, and what they should say today. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { emitLibrary } from '../../codegen/emit/emit.js';
+import { PACKAGE_ROOT } from '../../codegen/package-root.js';
+import { goldenText } from './golden-text.js';
+import { shipped, SHIPPED_IDS } from './shipped.js';
+
+export const GOLDEN_FOLDER = join(PACKAGE_ROOT, 'test/golden');
+
+/** Path within test/golden/ and the text that belongs there. */
+export function expectedGoldens(): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const id of SHIPPED_IDS) {
+    const { title, golden, seeds } = shipped(id);
+    files.set(`${id}.txt`, goldenText(title, golden, seeds));
+  }
+  // The generated C of the tiny model, as it is written: a change of a template shows in review.
+  const library = emitLibrary(shipped('tiny').plan, { generatorVersion: 'VERSION', weights: 'array' });
+  for (const name of ['fsvae.h', 'fsvae.c']) files.set(`tiny/${name}`, library.get(name) as string);
+  return files;
+}
+
+export function readGolden(path: string): string {
+  return readFileSync(join(GOLDEN_FOLDER, path), 'utf8');
+}
