@@ -136,18 +136,17 @@ class TensorTable {
 
 const BN_PARTS = ['weight', 'bias', 'running_mean', 'running_var'] as const;
 
-function expectBatchNorm(table: TensorTable, name: string, channels: number): void {
-  for (const part of BN_PARTS) table.expect(`${name}.bn.${part}`, [channels]);
-}
-
-/** Checks weight, bias and tdBN of a layer. @returns the weight's shape */
+/**
+ * Checks weight, bias and tdBN of a layer.
+ *
+ * @returns the weight's shape; where it is not the expected one, the shape it has, so that one wrong tensor is reported
+ *   as one, and not also as all that should have followed from it
+ */
 function expectLayer(table: TensorTable, name: string, weight: Shape, outAxis: number): readonly number[] | undefined {
-  const shape = table.expect(`${name}.weight`, weight);
-  const out = shape?.[outAxis] ?? (typeof weight[outAxis] === 'number' ? weight[outAxis] : undefined);
-  if (out !== undefined) {
-    table.expect(`${name}.bias`, [out]);
-    expectBatchNorm(table, name, out);
-  }
+  const shape = table.expect(`${name}.weight`, weight) ?? table.shape(`${name}.weight`);
+  const out = shape?.[outAxis] ?? weight[outAxis];
+  table.expect(`${name}.bias`, [out]);
+  for (const part of BN_PARTS) table.expect(`${name}.bn.${part}`, [out]);
   return shape;
 }
 
