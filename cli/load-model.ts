@@ -43,7 +43,8 @@ export function shippedModels(): string[] {
 }
 
 function resolvePath(nameOrPath: string): string {
-  if (shippedModels().includes(nameOrPath)) return join(PACKAGE_ROOT, 'models', nameOrPath, `${nameOrPath}.safetensors`);
+  if (shippedModels().includes(nameOrPath))
+    return join(PACKAGE_ROOT, 'models', nameOrPath, `${nameOrPath}.safetensors`);
   return nameOrPath;
 }
 
@@ -76,7 +77,10 @@ function holdsIntegerModel(bytes: Uint8Array): boolean {
 export function loadFloatModel(nameOrPath: string, options: Pick<ModelOptions, 'tau' | 'threshold'> = {}): FloatModel {
   const { bytes, path } = readModelBytes(nameOrPath);
   if (holdsIntegerModel(bytes)) {
-    throw new FsvaeError('input', `${path} is an integer model already; this command needs the checkpoint it came from`);
+    throw new FsvaeError(
+      'input',
+      `${path} is an integer model already; this command needs the checkpoint it came from`,
+    );
   }
   return readFloatModel(parseCheckpoint(bytes, path), {
     ...(options.tau === undefined ? {} : { tau: options.tau }),
@@ -90,7 +94,11 @@ export function loadFloatModel(nameOrPath: string, options: Pick<ModelOptions, '
  */
 export function loadModel(options: ModelOptions): LoadedModel {
   const { bytes, path } = readModelBytes(options.model);
-  const name = printableName(basename(path).replace(/\.[^.]*$/, '').replace(/\.int[48]$/, ''));
+  const name = printableName(
+    basename(path)
+      .replace(/\.[^.]*$/, '')
+      .replace(/\.int[48]$/, ''),
+  );
   if (holdsIntegerModel(bytes)) {
     if (options.bits !== undefined || options.tau !== undefined || options.threshold !== undefined) {
       throw new FsvaeError('usage', `${path} is quantized already: --bits, --tau and --threshold need its checkpoint`);

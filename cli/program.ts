@@ -12,7 +12,14 @@ import { readFloatModel } from '../codegen/float/network.js';
 import type { CompilerChoice } from '../codegen/image/toolchain.js';
 import { formatBudget } from '../codegen/plan/budget.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
-import { boardBudget, buildProject, GENERATOR_VERSION, type Build, type Project, writeProject } from '../codegen/project.js';
+import {
+  boardBudget,
+  buildProject,
+  GENERATOR_VERSION,
+  type Build,
+  type Project,
+  writeProject,
+} from '../codegen/project.js';
 import { formatQuantizationReport, quantizationReport } from '../codegen/quantize/report.js';
 import { pngGrid, terminalColor, terminalGrid } from '../harness/picture.js';
 import { startProgress } from '../harness/progress.js';
@@ -140,8 +147,10 @@ class Commands {
     }
     this.say(build.image?.uf2Path ?? build.programPath);
     this.say(board.flashing.replaceAll('FILE.uf2', build.image?.uf2Path ?? ''));
-    if (board.emulator !== null) this.say(`Try it without a board: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);
-    else if (board.memory === null) this.say(`Try it: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);
+    if (board.emulator !== null)
+      this.say(`Try it without a board: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);
+    else if (board.memory === null)
+      this.say(`Try it: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);
   }
 
   async quantize(flags: ModelOptions & { out?: string; samples: number; json?: boolean }): Promise<void> {
@@ -197,7 +206,9 @@ class Commands {
       );
       return;
     }
-    this.say(`${this.describe(loaded)} (${loaded.float === undefined ? 'integer model' : 'checkpoint, quantized here'})`);
+    this.say(
+      `${this.describe(loaded)} (${loaded.float === undefined ? 'integer model' : 'checkpoint, quantized here'})`,
+    );
     this.say(`${''.padEnd(2)}${'layer'.padEnd(20)}${'weights'.padStart(10)}  bits  F  ${'membrane'.padEnd(20)} needs`);
     for (const layer of layers) {
       this.say(
@@ -237,7 +248,9 @@ class Commands {
       return;
     }
     const kib = (bytes: number | null): string => (bytes === null ? '-' : `${bytes / 1024} KiB`);
-    this.say(`${'board'.padEnd(10)}${'core'.padEnd(16)}${'flash'.padEnd(10)}${'RAM'.padEnd(10)}${'emulator'.padEnd(10)}link`);
+    this.say(
+      `${'board'.padEnd(10)}${'core'.padEnd(16)}${'flash'.padEnd(10)}${'RAM'.padEnd(10)}${'emulator'.padEnd(10)}link`,
+    );
     for (const row of rows) {
       this.say(
         row.name.padEnd(10) +
@@ -368,7 +381,8 @@ class Commands {
         firstSeed: flags.seed,
         count: flags.images,
         keepGoing: flags.keepGoing === true,
-        onProgress: (done, mismatches) => progress.update(done, mismatches === 0 ? 'equal' : `${mismatches} mismatches`),
+        onProgress: (done, mismatches) =>
+          progress.update(done, mismatches === 0 ? 'equal' : `${mismatches} mismatches`),
       });
       progress.stop();
       this.say(flags.json === true ? verifyResultJson(result) : formatVerifyResult(result));
@@ -451,12 +465,16 @@ function withBuild(command: Command, board: 'required' | 'defaulted'): Command {
   command.addOption(board === 'required' ? option.makeOptionMandatory() : option.default('rp2040'));
   return withModel(command)
     .option('-o, --out <folder>', 'where the project goes (default build/BOARD-MODEL)')
-    .addOption(new Option('--compiler <kind>', 'which compiler').choices(['auto', 'gcc', 'zig']).default('auto'))
+    .addOption(
+      new Option('--compiler <kind>', 'which compiler').choices(['auto', 'gcc', 'clang', 'zig']).default('auto'),
+    )
     .addOption(new Option('--weights <form>', 'how constants are written').choices(['incbin', 'array']));
 }
 
 function seedOption(): Option {
-  return new Option('-s, --seed <number>', 'first seed, 64 bits; the others follow it').argParser(seed).default(0n, '0');
+  return new Option('-s, --seed <number>', 'first seed, 64 bits; the others follow it')
+    .argParser(seed)
+    .default(0n, '0');
 }
 
 function withDraw(command: Command, images: number): Command {
@@ -489,7 +507,9 @@ export function makeProgram(terminal: Terminal): Command {
   generate.addHelpText('after', EXAMPLES);
 
   withDraw(withBuild(program.command('simulate'), 'defaulted'), 16)
-    .description('Builds, starts the board in its emulator, and streams images from it, each compared with the golden model.')
+    .description(
+      'Builds, starts the board in its emulator, and streams images from it, each compared with the golden model.',
+    )
     .option('--png <file>', 'write a picture of all images')
     .action((flags: BuildFlags & DrawFlags) => commands.simulate(flags));
 
@@ -499,7 +519,9 @@ export function makeProgram(terminal: Terminal): Command {
     .option('--baud <rate>', 'bits a second', positiveInteger, 115_200)
     .option('--no-compare', 'only draw; whatever model the board runs')
     .option('--png <file>', 'write a picture of all images')
-    .action((flags) => commands.stream(flags as ModelOptions & DrawFlags & { port: string; baud: number; compare: boolean }));
+    .action((flags) =>
+      commands.stream(flags as ModelOptions & DrawFlags & { port: string; baud: number; compare: boolean }),
+    );
 
   withDraw(withBuild(program.command('verify'), 'defaulted'), 16)
     .description('Compares digests of every spike; on a difference, finds the first wrong layer, step and neuron.')
@@ -572,7 +594,10 @@ export function makeProgram(terminal: Terminal): Command {
 
 /** One line, whatever it was. */
 function oneLine(message: string): string {
-  return message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ').trim();
+  return message
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ')
+    .trim();
 }
 
 /**
@@ -600,8 +625,11 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
       terminal.stderr.write(`fsvae-codegen: cannot ${system.syscall} ${system.path ?? ''}: ${system.code}\n`);
       return EXIT_CODES.usage;
     }
-    const text = error instanceof Error ? (terminal.env.FSVAE_DEBUG !== undefined ? error.stack : error.message) : error;
-    terminal.stderr.write(`fsvae-codegen: a defect of this program: ${oneLine(String(text))}; set FSVAE_DEBUG=1 for where\n`);
+    const text =
+      error instanceof Error ? (terminal.env.FSVAE_DEBUG !== undefined ? error.stack : error.message) : error;
+    terminal.stderr.write(
+      `fsvae-codegen: a defect of this program: ${oneLine(String(text))}; set FSVAE_DEBUG=1 for where\n`,
+    );
     return EXIT_CODES.internal;
   }
 }

@@ -84,7 +84,11 @@ export async function startBuild(
       throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
     }
     command = process.execPath;
-    args = [fileURLToPath(new URL(EMULATORS[board.emulator], import.meta.url)), build.image.uf2Path];
+    args = [
+      fileURLToPath(new URL(EMULATORS[board.emulator], import.meta.url)),
+      build.image.uf2Path,
+      String(board.memory.flash.bytes),
+    ];
   }
   const running = await startBoardProcess(command, args);
   try {

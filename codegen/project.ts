@@ -140,5 +140,10 @@ export async function buildProject(project: Project, options: BuildOptions = {})
     ...(options.extraFlags === undefined ? {} : { extraFlags: options.extraFlags }),
   });
   const programPath = join(folder, output);
-  return { toolchain, programPath, image: board.memory === null ? undefined : writeImage(programPath, board), diagnostics };
+  return {
+    toolchain,
+    programPath,
+    image: board.memory === null ? undefined : writeImage(programPath, board),
+    diagnostics,
+  };
 }

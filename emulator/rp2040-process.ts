@@ -2,12 +2,15 @@
 /**
  * Runs a UF2 image and bridges UART0 to a pseudo-terminal, so that the harness opens it as it would open a Pico.
  *
- *   node rp2040-process.js IMAGE.uf2
+ *   node rp2040-process.js IMAGE.uf2 [FLASH_BYTES]
  *
- * Prints one line of JSON, {"pty":"/dev/pts/N"}, and serves until stdin closes.
+ * Prints one line of JSON, {"pty":"/dev/pts/N"}, and serves until stdin closes. Hard faults of the program are told on
+ * stderr, a line each.
  */
 
-import { readFileSync } from 'node:fs';
+import { constants, openSync, readFileSync, statSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import type { ReadStream } from 'node:tty';
 import * as pty from '@lydell/node-pty';
 import { decodeUf2 } from '../codegen/image/uf2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
@@ -16,42 +19,80 @@ import { EmulatedRp2040 } from './rp2040.js';
 /** The boot loader takes no other (RP2040 datasheet section 2.8.4.2). */
 const RP2040_FAMILY = 0xe48bff56;
 const FLASH_ORIGIN = 0x10000000;
-/** Between looks at the pseudo-terminal: 4 ms of the chip's time, about 20 ms of ours. */
-const SLICE_CYCLES = 500_000;
+/** The largest flash that the chip can have, 16 MiB, with UF2's half of overhead. */
+const MOST_FILE_BYTES = 2 * (16 << 20);
+/** Between looks at the pseudo-terminal: 0.8 ms of the chip's time, about 2 ms of ours. */
+const SLICE_CYCLES = 100_000;
 
-interface PtyMaster {
-  write(data: Uint8Array): boolean;
-  on(event: 'data', listener: (data: Buffer | string) => void): void;
+/** Our side of a pseudo-terminal. */
+interface Terminal {
+  /** Path of the other side. */
+  readonly name: string;
+  write(data: Uint8Array): void;
+  onData(listener: (data: Buffer) => void): void;
+}
+
+function openTerminal(): Terminal {
+  // The declared types leave out open(), which only Unix has.
+  const { open } = pty as unknown as {
+    open(options: { encoding: null }): { master: Duplex; slave: ReadStream; ptsName: string };
+  };
+  const { master, slave, ptsName } = open({ encoding: null });
+  // Else the terminal itself echoes what the program says while nobody has opened it, and the program hears itself.
+  slave.setRawMode(true);
+  // node-pty reads the other side, paused or not, and so takes bytes away from whoever opens it. A descriptor of our own
+  // that nobody reads keeps that side open instead, or our side would end whenever the other one is closed.
+  openSync(ptsName, constants.O_RDWR | constants.O_NOCTTY);
+  slave.destroy();
+  return {
+    name: ptsName,
+    write: (data) => void master.write(data),
+    onData: (listener) => void master.on('data', listener),
+  };
 }
 
 function loadFlash(path: string): Uint8Array {
-  const uf2 = decodeUf2(readFileSync(path), path);
+  let file: Uint8Array;
+  try {
+    if (statSync(path).size > MOST_FILE_BYTES) throw new FsvaeError('input', `${path} is too large for a UF2 file`);
+    file = readFileSync(path);
+  } catch (error) {
+    if (error instanceof FsvaeError) throw error;
+    throw new FsvaeError('usage', `${path} cannot be read: ${(error as Error).message}`);
+  }
+  const uf2 = decodeUf2(file, path);
   if (uf2.familyId !== RP2040_FAMILY || uf2.address !== FLASH_ORIGIN) {
-    throw new FsvaeError('input', `${path} is for another chip: family 0x${uf2.familyId.toString(16)}`);
+    throw new FsvaeError(
+      'input',
+      `${path} is for another chip: family 0x${uf2.familyId.toString(16)}, address 0x${uf2.address.toString(16)}`,
+    );
   }
   return uf2.bytes;
 }
 
-function main(path: string | undefined): void {
-  if (path === undefined) throw new FsvaeError('usage', 'usage: rp2040-process IMAGE.uf2');
+function main(path: string | undefined, flashBytes: string | undefined): void {
+  if (path === undefined || (flashBytes !== undefined && !/^[1-9][0-9]{0,8}$/.test(flashBytes))) {
+    throw new FsvaeError('usage', 'usage: rp2040-process IMAGE.uf2 [FLASH_BYTES]');
+  }
   let sent: number[] = [];
-  const chip = new EmulatedRp2040(loadFlash(path), { onUartByte: (byte) => sent.push(byte) });
+  const chip = new EmulatedRp2040(loadFlash(path), {
+    onUartByte: (byte) => sent.push(byte),
+    onFault: (what) => process.stderr.write(`${what}\n`),
+    ...(flashBytes === undefined ? {} : { flashBytes: Number(flashBytes) }),
+  });
 
-  // The declared types leave out open(), which only Unix has.
-  const { open } = pty as unknown as {
-    open(options: { encoding: null }): { master: PtyMaster; slave: { pause(): void }; ptsName: string };
-  };
-  const terminal = open({ encoding: null });
-  // Else node-pty reads the other side itself and takes bytes away from whoever opens it.
-  terminal.slave.pause();
+  const terminal = openTerminal();
 
   let scheduled = false;
   const slice = (): void => {
     scheduled = false;
-    chip.run(SLICE_CYCLES);
-    if (sent.length > 0) {
-      terminal.master.write(Uint8Array.from(sent));
-      sent = [];
+    try {
+      chip.run(SLICE_CYCLES);
+    } finally {
+      if (sent.length > 0) {
+        terminal.write(Uint8Array.from(sent));
+        sent = [];
+      }
     }
     // Asleep with nothing to do: the next byte from the host starts it again, and no core is burnt meanwhile.
     if (!chip.idle) schedule();
@@ -61,13 +102,14 @@ function main(path: string | undefined): void {
     scheduled = true;
     setImmediate(() => guarded(slice));
   };
-  terminal.master.on('data', (data) => {
-    chip.receive(typeof data === 'string' ? Buffer.from(data, 'latin1') : data);
+  terminal.onData((data) => {
+    chip.receive(data);
     schedule();
   });
   process.stdin.on('end', () => process.exit(0));
+  process.stdin.on('error', () => process.exit(0));
   process.stdin.resume();
-  process.stdout.write(`${JSON.stringify({ pty: terminal.ptsName })}\n`);
+  process.stdout.write(`${JSON.stringify({ pty: terminal.name })}\n`);
   schedule();
 }
 
@@ -80,4 +122,4 @@ function guarded(step: () => void): void {
   }
 }
 
-guarded(() => main(process.argv[2]));
+guarded(() => main(process.argv[2], process.argv[3]));

@@ -142,7 +142,8 @@ export function readoutBounds(readout: ReadoutLayer): ReadoutBounds {
   for (let o = 0; o < readout.outChannels; o++) {
     let range: Range = { min: readout.bias[o], max: readout.bias[o] };
     for (let i = 0; i < readout.inChannels; i++) {
-      for (let k = 0; k < 9; k++) range = addWeight(range, readout.weight[(i * readout.outChannels + o) * 9 + k] * most);
+      for (let k = 0; k < 9; k++)
+        range = addWeight(range, readout.weight[(i * readout.outChannels + o) * 9 + k] * most);
     }
     membrane = union(membrane, range);
   }

@@ -281,11 +281,15 @@ export function decodeModel(bytes: Uint8Array): { model: IntegerModel; notes: Re
   if (last.kind !== 'readout') refuse('its last layer must be the readout');
   let [inChannels, , inSize] = maps[0].shape;
   if (decoderInput.outFeatures !== inChannels * inSize * inSize) {
-    refuse(`${decoderInput.name} has ${decoderInput.outFeatures} outputs, but the next layer reads ${inChannels} x ${inSize} x ${inSize}`);
+    refuse(
+      `${decoderInput.name} has ${decoderInput.outFeatures} outputs, but the next layer reads ${inChannels} x ${inSize} x ${inSize}`,
+    );
   }
   const follow = (layer: LayerHeader): void => {
     if (layer.shape[0] !== inChannels || layer.shape[2] !== inSize) {
-      refuse(`${layer.name} reads ${layer.shape[0]} x ${layer.shape[2]} x ${layer.shape[2]}, but gets ${inChannels} x ${inSize} x ${inSize}`);
+      refuse(
+        `${layer.name} reads ${layer.shape[0]} x ${layer.shape[2]} x ${layer.shape[2]}, but gets ${inChannels} x ${inSize} x ${inSize}`,
+      );
     }
   };
   const decoder = maps.map((layer) => {
@@ -298,7 +302,9 @@ export function decodeModel(bytes: Uint8Array): { model: IntegerModel; notes: Re
   });
   follow(last);
   if (last.shape[1] !== config.channels || inSize !== config.imageSize) {
-    refuse(`the readout gives ${last.shape[1]} x ${inSize} pixels, but the image is ${config.channels} x ${config.imageSize}`);
+    refuse(
+      `the readout gives ${last.shape[1]} x ${inSize} pixels, but the image is ${config.channels} x ${config.imageSize}`,
+    );
   }
   const readout: ReadoutLayer = {
     kind: 'readout',

@@ -27,7 +27,7 @@ function rotateRight(x: number, n: number): number {
 
 /** @returns the digest as 64 lower-case hexadecimal digits */
 export function sha256(bytes: Uint8Array): string {
-  const padded = new Uint8Array(((bytes.length + 8) >> 6 << 6) + 64);
+  const padded = new Uint8Array((((bytes.length + 8) >> 6) << 6) + 64);
   padded.set(bytes);
   padded[bytes.length] = 0x80;
   const view = new DataView(padded.buffer);

@@ -9,8 +9,11 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import { quoteName } from '../../runtime-ts/safetensors.js';
 import { FLOAT_BYTES, type FloatType } from './floats.js';
 
-/** An FSVAE's pickle has 14 KB; one with an optimizer's state about five times that. */
-const MAX_PICKLE_BYTES = 16 * 2 ** 20;
+/**
+ * An FSVAE's pickle has 14 KB, with an optimizer's state about five times that. An empty dictionary takes one byte in
+ * the file and some two hundred in memory, so this bounds the memory too.
+ */
+const MAX_PICKLE_BYTES = 2 ** 20;
 const MAX_PROTOCOL = 5;
 const MAX_DIMENSIONS = 16;
 

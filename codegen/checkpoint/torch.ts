@@ -100,6 +100,20 @@ function countElements(quoted: string, tensor: PickledTensor, source: string): n
   return count;
 }
 
+function checkStorage(archive: ZipArchive, quoted: string, tensor: PickledTensor, entry: string, source: string): void {
+  const stored = archive.sizeOf(entry);
+  if (stored === undefined) {
+    throw new FsvaeError('input', `${source}: tensor ${quoted} is missing its data, entry ${quoteName(entry)}`);
+  }
+  const needed = tensor.storage.elements * ELEMENT_BYTES[tensor.storage.type];
+  if (needed > stored) {
+    throw new FsvaeError(
+      'input',
+      `${source}: tensor ${quoted} needs ${needed} bytes of storage, but entry ${quoteName(entry)} has ${stored}`,
+    );
+  }
+}
+
 function checkFolder(archive: ZipArchive, source: string): string {
   const pickles = archive.names.filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickles.length !== 1) {
@@ -137,37 +151,33 @@ function checkFolder(archive: ZipArchive, source: string): string {
 export function readTorchTensors(archive: ZipArchive, source: string): Map<string, CheckpointTensor> {
   const folder = checkFolder(archive, source);
   const stateDict = findStateDict(readPickle(archive.read(`${folder}${PICKLE_NAME}`), source), source);
-  const storages = new Map<string, Uint8Array>();
-  const tensors = new Map<string, CheckpointTensor>();
+  const wanted: { name: string; tensor: PickledTensor; type: FloatType; entry: string; count: number }[] = [];
   let total = 0;
   for (const [name, tensor] of stateDict) {
-    const { storage, shape } = tensor;
-    if (!isFloat(storage.type) || shape.length === 0) continue;
+    const { type } = tensor.storage;
+    if (!isFloat(type) || tensor.shape.length === 0) continue;
     const quoted = quoteName(name);
-    const entry = `${folder}data/${storage.key}`;
-    const stored = archive.sizeOf(entry);
-    if (stored === undefined) {
-      throw new FsvaeError('input', `${source}: tensor ${quoted} is missing its data, entry ${quoteName(entry)}`);
-    }
-    const needed = storage.elements * ELEMENT_BYTES[storage.type];
-    if (needed > stored) {
-      throw new FsvaeError(
-        'input',
-        `${source}: tensor ${quoted} needs ${needed} bytes of storage, but entry ${quoteName(entry)} has ${stored}`,
-      );
-    }
+    const entry = `${folder}data/${tensor.storage.key}`;
+    checkStorage(archive, quoted, tensor, entry, source);
     const count = countElements(quoted, tensor, source);
-    total += count * ELEMENT_BYTES[storage.type];
+    total += count * FLOAT_BYTES[type];
     if (total > MAX_TOTAL_BYTES) {
       throw new FsvaeError(
         'input',
         `${source}: tensor ${quoted} brings the tensors to ${total} bytes, more than the limit of ${MAX_TOTAL_BYTES}`,
       );
     }
+    wanted.push({ name, tensor, type, entry, count });
+  }
+
+  // Only now, with everything checked, is memory taken.
+  const storages = new Map<string, Uint8Array>();
+  const tensors = new Map<string, CheckpointTensor>();
+  for (const { name, tensor, type, entry, count } of wanted) {
     const bytes = storages.get(entry) ?? archive.read(entry);
     storages.set(entry, bytes);
-    const data = decodeFloats(storage.type, bytes, count, stridedIndex(shape, tensor.stride, tensor.offset));
-    tensors.set(name, { shape, data });
+    const { shape, stride, offset } = tensor;
+    tensors.set(name, { shape, data: decodeFloats(type, bytes, count, stridedIndex(shape, stride, offset)) });
   }
   return tensors;
 }

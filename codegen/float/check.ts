@@ -109,7 +109,8 @@ class Recording {
   ) {
     const { timeSteps, latentChannels, channels, imageSize } = model.config;
     const first = arrays.get('choices');
-    if (first === undefined) throw new FsvaeError('input', 'the recording holds no array "choices" (docs/recording.md)');
+    if (first === undefined)
+      throw new FsvaeError('input', 'the recording holds no array "choices" (docs/recording.md)');
     this.samples = first.shape[0];
     this.shape('choices', [timeSteps, latentChannels]);
     this.shape('z', [latentChannels, timeSteps]);
@@ -124,7 +125,8 @@ class Recording {
   private shape(name: string, rest: readonly number[]): NpzArray {
     const array = this.arrays.get(name);
     const expected = [this.samples, ...rest];
-    if (array === undefined) throw new FsvaeError('input', `the recording holds no array "${name}" (docs/recording.md)`);
+    if (array === undefined)
+      throw new FsvaeError('input', `the recording holds no array "${name}" (docs/recording.md)`);
     if (array.shape.length !== expected.length || expected.some((size, i) => size !== array.shape[i])) {
       throw new FsvaeError(
         'input',
@@ -146,7 +148,8 @@ class Recording {
   timeMajor(values: ArrayLike<number>, timeSteps: number): Uint8Array {
     const width = values.length / timeSteps;
     const turned = new Uint8Array(values.length);
-    for (let a = 0; a < width; a++) for (let t = 0; t < timeSteps; t++) turned[t * width + a] = values[a * timeSteps + t];
+    for (let a = 0; a < width; a++)
+      for (let t = 0; t < timeSteps; t++) turned[t * width + a] = values[a * timeSteps + t];
     return turned;
   }
 
@@ -157,7 +160,10 @@ class Recording {
     const { timeSteps } = this.model.config;
     const bits = 2 * neurons * timeSteps;
     if (array.data.length !== Math.ceil(bits / 8)) {
-      throw new FsvaeError('input', `array "spk_${name}" has ${array.data.length} bytes, but two samples take ${Math.ceil(bits / 8)}`);
+      throw new FsvaeError(
+        'input',
+        `array "spk_${name}" has ${array.data.length} bytes, but two samples take ${Math.ceil(bits / 8)}`,
+      );
     }
     const spikes = new Uint8Array(neurons * timeSteps);
     for (let i = 0; i < spikes.length; i++) {
@@ -276,7 +282,9 @@ class Checker {
       return undefined;
     }
     const layer = chain.layers[depth];
-    const neuronsTimesSteps = this.model.config.timeSteps * (layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels);
+    const neuronsTimesSteps =
+      this.model.config.timeSteps *
+      (layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels);
     const raw = new Float64Array(neuronsTimesSteps);
     const spikes = this.ordered(layer, this.run(layer, input, raw));
     const flips = this.flips(this.ordered(layer, raw), spikes);
@@ -443,7 +451,9 @@ export function formatCheckReport(report: CheckReport): string {
     const ties = report.ties.filter((tie) => tie.layer === layer.name).length;
     const mismatches = report.mismatches.filter((mismatch) => mismatch.layer === layer.name).length;
     const verdict = mismatches > 0 ? `${mismatches} MISMATCHES` : ties > 0 ? `equal but for ${ties} ties` : 'equal';
-    lines.push(`  ${layer.name.padEnd(width)}  ${String(layer.values).padStart(8)} ${layer.compared.join(', ')}: ${verdict}`);
+    lines.push(
+      `  ${layer.name.padEnd(width)}  ${String(layer.values).padStart(8)} ${layer.compared.join(', ')}: ${verdict}`,
+    );
   }
   for (const tie of report.ties) {
     lines.push(

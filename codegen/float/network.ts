@@ -107,7 +107,8 @@ class TensorTable {
       this.problem(`missing ${name}, expected (${expected.join(', ')})`);
       return undefined;
     }
-    const fits = shape.length === expected.length && expected.every((size, i) => typeof size === 'string' || size === shape[i]);
+    const fits =
+      shape.length === expected.length && expected.every((size, i) => typeof size === 'string' || size === shape[i]);
     if (!fits || shape.some((size) => size < 1)) {
       this.problem(`${name} is (${shape.join(', ')}), expected (${expected.join(', ')})`);
       return undefined;
@@ -129,7 +130,10 @@ class TensorTable {
     );
     this.problems.push(...unexpected.map((name) => `unexpected ${name} (${this.shape(name)!.join(', ')})`));
     if (this.problems.length > 0) {
-      throw new FsvaeError('input', `${this.checkpoint.source} is not an FSVAE checkpoint: ${this.problems.join('; ')}`);
+      throw new FsvaeError(
+        'input',
+        `${this.checkpoint.source} is not an FSVAE checkpoint: ${this.problems.join('; ')}`,
+      );
     }
   }
 }

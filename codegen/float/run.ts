@@ -66,8 +66,7 @@ export class FloatLayerState {
     private readonly tau: number,
     private readonly threshold: number,
   ) {
-    this.neurons =
-      layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels;
+    this.neurons = layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels;
     this.currents = layer.kind === 'linear' ? linearCurrents(layer) : convTransposeCurrents(layer);
     this.spikes = new Uint8Array(this.neurons);
     this.membrane = new Float64Array(this.neurons);
@@ -136,7 +135,11 @@ export function runConvTranspose(
 }
 
 /** From channel-major (a checkpoint's order of decoder_input) to position-major, step by step. */
-export function toPositionMajor<A extends Uint8Array | Float64Array>(values: A, timeSteps: number, channels: number): A {
+export function toPositionMajor<A extends Uint8Array | Float64Array>(
+  values: A,
+  timeSteps: number,
+  channels: number,
+): A {
   const neurons = values.length / timeSteps;
   const area = neurons / channels;
   const sorted = values.slice() as A;

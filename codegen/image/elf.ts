@@ -2,6 +2,7 @@
 
 import { FsvaeError } from '../../runtime-ts/errors.js';
 
+/** A part of the file that is loaded. `bytes` is a view of the file: to change it changes the file's bytes. */
 export interface Segment {
   /** Address at which the bytes lie in flash: the physical, or load, address. */
   readonly loadAddress: number;
@@ -25,6 +26,7 @@ const SHT_SYMTAB = 2;
 /** Most headers that a file may have: linkers write a few dozen. */
 const MOST_HEADERS = 4096;
 const MOST_SYMBOLS = 1_000_000;
+const MOST_NAME_BYTES = 64 << 20;
 
 /**
  * @param where named in errors
@@ -67,6 +69,7 @@ export function readElf(file: Uint8Array, where: string): Elf {
   }
 
   const symbols = new Map<string, number>();
+  let textRead = 0;
   for (let i = 0; i < sectionCount; i++) {
     const at = sectionOffset + i * sectionSize;
     inside(at, 40, 'a section header');
@@ -83,8 +86,12 @@ export function readElf(file: Uint8Array, where: string): Elf {
     const text = file.subarray(namesOffset, namesOffset + namesLength);
     for (let s = 0; s < count; s++) {
       const start = view.getUint32(offset + 16 * s, true);
+      if (start === 0 || start >= text.length) continue;
       const end = text.indexOf(0, start);
-      if (start === 0 || start >= text.length || end < 0) continue;
+      if (end < 0) refuse('a symbol name does not end');
+      // Names may share their ends, so a hostile table could make this loop read the same long text for ever.
+      textRead += end - start;
+      if (textRead > MOST_NAME_BYTES) refuse('its symbol names are too long');
       symbols.set(Buffer.from(text.subarray(start, end)).toString('latin1'), view.getUint32(offset + 16 * s + 4, true));
     }
   }

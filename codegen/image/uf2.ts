@@ -20,7 +20,16 @@ export function encodeUf2(image: Uint8Array, address: number, familyId: number):
   const view = new DataView(file.buffer);
   for (let block = 0; block < count; block++) {
     const at = block * BLOCK;
-    const header = [MAGIC_START_0, MAGIC_START_1, FLAG_FAMILY, address + block * PAYLOAD, PAYLOAD, block, count, familyId];
+    const header = [
+      MAGIC_START_0,
+      MAGIC_START_1,
+      FLAG_FAMILY,
+      address + block * PAYLOAD,
+      PAYLOAD,
+      block,
+      count,
+      familyId,
+    ];
     header.forEach((word, i) => view.setUint32(at + 4 * i, word, true));
     file.set(image.subarray(block * PAYLOAD, (block + 1) * PAYLOAD), at + 32);
     view.setUint32(at + BLOCK - 4, MAGIC_END, true);
@@ -44,7 +53,8 @@ export function decodeUf2(file: Uint8Array, where: string): Uf2Image {
   const refuse = (why: string): never => {
     throw new FsvaeError('input', `${where} is not a usable UF2 file: ${why}`);
   };
-  if (file.length === 0 || file.length % BLOCK !== 0) refuse(`its ${file.length} bytes are not whole blocks of ${BLOCK}`);
+  if (file.length === 0 || file.length % BLOCK !== 0)
+    refuse(`its ${file.length} bytes are not whole blocks of ${BLOCK}`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const count = file.length / BLOCK;
   const address = view.getUint32(12, true);

@@ -78,12 +78,22 @@ function buffers(model: IntegerModel, trainBytes: number, membraneBytes: number)
     { name: 'latent_count', bytes: timeSteps * 2, first: DECODER_INPUT, last: DECODER_INPUT },
   ];
   hidden.forEach((layer, i) => {
-    requests.push({ name: `hidden_${i}_membrane`, bytes: layer.outFeatures * membraneBytes, first: PRIOR, last: PRIOR });
+    requests.push({
+      name: `hidden_${i}_membrane`,
+      bytes: layer.outFeatures * membraneBytes,
+      first: PRIOR,
+      last: PRIOR,
+    });
     if (i < hidden.length - 1) {
       requests.push({ name: `hidden_${i}_events`, bytes: layer.outFeatures * 2, first: PRIOR, last: PRIOR });
     }
   });
-  requests.push({ name: 'map_0', bytes: model.decoderInput.outFeatures * trainBytes, first: DECODER_INPUT, last: mapPhase(0) });
+  requests.push({
+    name: 'map_0',
+    bytes: model.decoderInput.outFeatures * trainBytes,
+    first: DECODER_INPUT,
+    last: mapPhase(0),
+  });
   model.decoder.forEach((layer, i) => {
     const now = mapPhase(i);
     requests.push(

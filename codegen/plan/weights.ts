@@ -3,7 +3,13 @@
  * (firmware-templates/kernels/lanes.h, td_block.h, prior.h, readout.h say why).
  */
 
-import type { ConvTransposeLayer, IntegerModel, LinearLayer, ReadoutLayer, SpikingLayer } from '../../runtime-ts/model.js';
+import type {
+  ConvTransposeLayer,
+  IntegerModel,
+  LinearLayer,
+  ReadoutLayer,
+  SpikingLayer,
+} from '../../runtime-ts/model.js';
 
 /** Neighbouring output channels that one row of weights serves. */
 export const BLOCK = 8;
@@ -89,7 +95,12 @@ function wordsOfBytes(bytes: Uint8Array): Uint32Array {
 }
 
 /** Plain runs of weights: bytes with sign, or nibbles biased by 8, low one first; each run begins on a byte. */
-function packRuns(runs: number, length: number, bits: 8 | 4, weightOf: (run: number, at: number) => number): Uint32Array {
+function packRuns(
+  runs: number,
+  length: number,
+  bits: 8 | 4,
+  weightOf: (run: number, at: number) => number,
+): Uint32Array {
   const stride = bits === 8 ? length : (length + 1) >> 1;
   const bytes = new Uint8Array(runs * stride);
   for (let run = 0; run < runs; run++) {
@@ -137,7 +148,10 @@ export function layOutWeights(model: IntegerModel): Weights {
   for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
     if (layer === last) {
       const { inFeatures, outFeatures, weight, weightBits } = last;
-      add(`${layer.name}.weight`, packRuns(outFeatures, inFeatures, weightBits, (o, i) => weight[o * inFeatures + i]));
+      add(
+        `${layer.name}.weight`,
+        packRuns(outFeatures, inFeatures, weightBits, (o, i) => weight[o * inFeatures + i]),
+      );
     } else {
       add(`${layer.name}.weight`, layer.kind === 'linear' ? linearRows(layer) : convTransposeRows(layer));
     }

@@ -45,7 +45,12 @@ export interface QuantizationReport {
   readonly samples: number;
   readonly firstSeed: bigint;
   readonly layers: readonly LayerReport[];
-  readonly readout: { readonly name: string; readonly weightBits: 8 | 4; readonly membrane: Range; readonly coefficientBits: number };
+  readonly readout: {
+    readonly name: string;
+    readonly weightBits: 8 | 4;
+    readonly membrane: Range;
+    readonly coefficientBits: number;
+  };
   /** The readout alone, given the float decoder's last spikes. */
   readonly readoutError: ImageReport;
   /** The whole decoder, given the same latent. */
@@ -210,7 +215,12 @@ export function formatQuantizationReport(report: QuantizationReport): string {
     ]),
   ];
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const table = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd());
+  const table = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]))
+      .join('  ')
+      .trimEnd(),
+  );
   const image = (error: ImageReport): string =>
     `mean ${error.meanAbsolute.toFixed(3)}, largest ${error.largest} of 255 grey levels; ` +
     `mean squared ${error.meanSquared.toExponential(2)} (images in -1 .. 1)`;

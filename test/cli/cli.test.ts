@@ -48,7 +48,18 @@ describe('command line', function () {
     expect(code).to.equal(0);
     expect(out).to.include('fsvae-codegen --board rp2040');
     expect(out).to.include('Exit codes: 0 ok, 1 bits differ');
-    for (const command of ['simulate', 'stream', 'verify', 'sample', 'quantize', 'inspect', 'check', 'convert', 'boards', 'ports']) {
+    for (const command of [
+      'simulate',
+      'stream',
+      'verify',
+      'sample',
+      'quantize',
+      'inspect',
+      'check',
+      'convert',
+      'boards',
+      'ports',
+    ]) {
       expect(out).to.match(new RegExp(`\\n  ${command} `));
       expect(run([command, '--help']).code).to.equal(0);
     }
@@ -70,7 +81,17 @@ describe('command line', function () {
 
   it('keeps the promise of the fit answer: program and RAM stay within its upper bounds', () => {
     for (const compiler of ['gcc', 'zig']) {
-      const { code, out } = run(['--board', 'rp2040', '--model', 'mnist', '--out', compiler, '--compiler', compiler, '--json']);
+      const { code, out } = run([
+        '--board',
+        'rp2040',
+        '--model',
+        'mnist',
+        '--out',
+        compiler,
+        '--compiler',
+        compiler,
+        '--json',
+      ]);
       if (code === EXIT_CODES.toolchain) continue; // this compiler is not installed; the other one is tested
       const { budget, flashUsed, ramUsed } = JSON.parse(out) as {
         budget: { flash: { used: number }; ram: { used: number } };
@@ -94,7 +115,17 @@ describe('command line', function () {
   });
 
   it('draws with the emulated board and ends with the verdict', () => {
-    const { code, out, err } = run(['simulate', '--model', 'tiny', '--compiler', 'zig', '-n', '3', '--png', 'out/grid.png']);
+    const { code, out, err } = run([
+      'simulate',
+      '--model',
+      'tiny',
+      '--compiler',
+      'zig',
+      '-n',
+      '3',
+      '--png',
+      'out/grid.png',
+    ]);
     expect(err).to.match(/3\/3 images {2}[\d.]+ a second, all bit-exact/);
     expect(out).to.match(/\n3 of 3 images bit-exact\n$/);
     expect(code).to.equal(0);
@@ -106,15 +137,35 @@ describe('command line', function () {
     const text = run(['verify', '--simulate', '--model', 'tiny', '-n', '2']);
     expect(text.code).to.equal(0);
     expect(text.out).to.match(/2 of 2 seeds from 0, .* every bit equals the golden model/);
-    const json = run(['verify', '--simulate', '--board', 'host', '--model', 'tiny', '-n', '2', '--seed', '0xffffffffffffffff', '--json']);
+    const json = run([
+      'verify',
+      '--simulate',
+      '--board',
+      'host',
+      '--model',
+      'tiny',
+      '-n',
+      '2',
+      '--seed',
+      '0xffffffffffffffff',
+      '--json',
+    ]);
     const parsed = JSON.parse(json.out) as { equal: boolean; checked: number };
     expect(parsed).to.include({ equal: true, checked: 2 });
   });
 
   it('quantizes to a file that gives the same model, and inspects both', () => {
-    expect(run(['quantize', 'tiny', '--bits', '8,prior=4', '-o', 'q/tiny.int8.safetensors', '--samples', '1']).code).to.equal(0);
-    const quantized = JSON.parse(run(['inspect', 'q/tiny.int8.safetensors', '--json']).out) as { hash: string; kind: string };
-    const checkpoint = JSON.parse(run(['inspect', 'tiny', '--bits', '8,prior=4', '--json']).out) as { hash: string; kind: string };
+    expect(
+      run(['quantize', 'tiny', '--bits', '8,prior=4', '-o', 'q/tiny.int8.safetensors', '--samples', '1']).code,
+    ).to.equal(0);
+    const quantized = JSON.parse(run(['inspect', 'q/tiny.int8.safetensors', '--json']).out) as {
+      hash: string;
+      kind: string;
+    };
+    const checkpoint = JSON.parse(run(['inspect', 'tiny', '--bits', '8,prior=4', '--json']).out) as {
+      hash: string;
+      kind: string;
+    };
     expect(quantized.hash).to.equal(checkpoint.hash);
     expect([quantized.kind, checkpoint.kind]).to.deep.equal(['integer model', 'checkpoint']);
     expect(run(['inspect', 'tiny']).out).to.match(/on rp2040: fits; flash/);
@@ -127,8 +178,17 @@ describe('command line', function () {
   });
 
   it('lists boards as a table and as JSON', () => {
-    const boards = JSON.parse(run(['boards', '--json']).out) as { name: string; core: string; flash: number | null; ram: number | null }[];
-    expect(boards.find(({ name }) => name === 'rp2040')).to.include({ core: 'cortex-m0plus', flash: 2097152, ram: 270336 });
+    const boards = JSON.parse(run(['boards', '--json']).out) as {
+      name: string;
+      core: string;
+      flash: number | null;
+      ram: number | null;
+    }[];
+    expect(boards.find(({ name }) => name === 'rp2040')).to.include({
+      core: 'cortex-m0plus',
+      flash: 2097152,
+      ram: 270336,
+    });
     expect(run(['boards']).out).to.match(/rp2040 +cortex-m0plus +2048 KiB/);
   });
 
@@ -142,7 +202,11 @@ describe('command line', function () {
     it('usage', () => {
       refused([], EXIT_CODES.usage, /required option '-b, --board <name\|file>' not specified/);
       refused(['--board', 'rp2400'], EXIT_CODES.usage, /no board "rp2400": did you mean rp2040\?/);
-      refused(['--board', 'rp2040', '--model', 'nowhere.pth'], EXIT_CODES.usage, /no model or checkpoint "nowhere\.pth"/);
+      refused(
+        ['--board', 'rp2040', '--model', 'nowhere.pth'],
+        EXIT_CODES.usage,
+        /no model or checkpoint "nowhere\.pth"/,
+      );
       refused(['sample', '--seed', '-1'], EXIT_CODES.usage, /from 0 to 2\^64 - 1/);
       refused(['sample', '-n', '0'], EXIT_CODES.usage, /whole number from 1/);
       refused(['--board', 'rp2040', '--bits', '3'], EXIT_CODES.usage, /8 or 4 bits/);
@@ -152,9 +216,21 @@ describe('command line', function () {
     });
 
     it('files that are no checkpoint', () => {
-      refused(['sample', '-m', file('text.pth', 'hello')], EXIT_CODES.input, /text\.pth: it is neither a torch\.save file/);
+      refused(
+        ['sample', '-m', file('text.pth', 'hello')],
+        EXIT_CODES.input,
+        /text\.pth: it is neither a torch\.save file/,
+      );
       refused(['sample', '-m', file('empty.pth', '')], EXIT_CODES.input, /empty\.pth/);
-      refused(['sample', '-m', file('cut.safetensors', readFileSync(join(PACKAGE_ROOT, 'models/tiny/tiny.safetensors')).subarray(0, 5000))], EXIT_CODES.input, /cut\.safetensors/);
+      refused(
+        [
+          'sample',
+          '-m',
+          file('cut.safetensors', readFileSync(join(PACKAGE_ROOT, 'models/tiny/tiny.safetensors')).subarray(0, 5000)),
+        ],
+        EXIT_CODES.input,
+        /cut\.safetensors/,
+      );
       refused(['check', 'models', 'x.npz'], EXIT_CODES.usage, /models cannot be read/);
     });
 
@@ -165,7 +241,11 @@ describe('command line', function () {
       };
       board.name = 'small';
       board.memory.flash.bytes = 1048576;
-      refused(['--board', file('small.json', JSON.stringify(board)), '--out', 'never'], EXIT_CODES.fit, /does not fit small: flash needs \d+ of 1048576 bytes, \d+ too many; 4-bit weights everywhere|--bits/);
+      refused(
+        ['--board', file('small.json', JSON.stringify(board)), '--out', 'never'],
+        EXIT_CODES.fit,
+        /does not fit small: flash needs \d+ of 1048576 bytes, \d+ too many; 4-bit weights everywhere|--bits/,
+      );
       expect(existsSync(join(folder, 'never'))).to.equal(false);
     });
 
@@ -177,7 +257,11 @@ describe('command line', function () {
       board.compilers.zig = null;
       const path = file('uncompiled.json', JSON.stringify(board));
       refused(['--board', path, '--model', 'tiny'], EXIT_CODES.toolchain, /no-such-gcc/);
-      refused(['--board', path, '--model', 'tiny', '--compiler', 'gcc'], EXIT_CODES.toolchain, /no-such-gcc is not installed: install it/);
+      refused(
+        ['--board', path, '--model', 'tiny', '--compiler', 'gcc'],
+        EXIT_CODES.toolchain,
+        /no-such-gcc is not installed: install it/,
+      );
     });
 
     it('a port that does not exist', () => {

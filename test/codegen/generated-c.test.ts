@@ -38,15 +38,21 @@ export function firstDifference(actual: Uint8Array, expected: Uint8Array): strin
   return at < 0 ? '' : `byte ${at} is ${actual[at]} instead of ${expected[at]}`;
 }
 
-describe('generated C gives the golden model\'s bits', () => {
+describe("generated C gives the golden model's bits", () => {
   const compiler = compilerExists('gcc') ? 'gcc' : 'cc';
   for (const [name, shape] of Object.entries(SHAPES)) {
     it(`${name}: images, digests, spikes and membranes`, () => {
       const model = randomModel(1, shape);
       const golden = new GoldenModel(model);
       const plan = makePlan(model, name);
-      const program = buildDriver(writeLibrary(plan), compiler, ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']);
-      expect(firstDifference(runDriver(program, FIRST, SEEDS, 'trace'), expectedTrace(golden, FIRST, SEEDS))).to.equal('');
+      const program = buildDriver(writeLibrary(plan), compiler, [
+        '-O1',
+        '-fsanitize=address,undefined',
+        '-fno-sanitize-recover=all',
+      ]);
+      expect(firstDifference(runDriver(program, FIRST, SEEDS, 'trace'), expectedTrace(golden, FIRST, SEEDS))).to.equal(
+        '',
+      );
       expect(firstDifference(runDriver(program, 5n, 1, 'probe'), expectedProbe(golden, 5n))).to.equal('');
       const latents = [11n, 12n].map((seed) => golden.latent(seed));
       const decoded = runDriver(program, 0n, latents.length, 'decode', Buffer.concat(latents));

@@ -15,7 +15,9 @@ describe('golden files', () => {
       const stored = readGolden(path).split('\n');
       const today = text.split('\n');
       const at = today.findIndex((line, i) => line !== stored[i]);
-      expect(at < 0 ? '' : `${path}:${at + 1} is ${JSON.stringify(stored[at])}, today ${JSON.stringify(today[at])}`).to.equal('');
+      expect(
+        at < 0 ? '' : `${path}:${at + 1} is ${JSON.stringify(stored[at])}, today ${JSON.stringify(today[at])}`,
+      ).to.equal('');
       expect(stored.length, `${path} has more lines than today's text`).to.equal(today.length);
     }
   });

@@ -50,7 +50,7 @@ async function openBuild(boardName: string, compiler: CompilerChoice, model: Shi
   }
 }
 
-function built(board: string, compiler: 'gcc' | 'zig', models: readonly ShippedId[]): TargetKind {
+function built(board: string, compiler: 'gcc' | 'clang' | 'zig', models: readonly ShippedId[]): TargetKind {
   return {
     name: `${board}, built with ${compiler}`,
     models,
@@ -76,6 +76,7 @@ const KINDS: readonly TargetKind[] = [
     open: ({ golden }) => Promise.resolve(new GoldenTarget(golden, golden.model.config)),
   },
   built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
+  built('host', 'clang', ['tiny', 'mnist']),
   built('host', 'zig', ['tiny', 'mnist', 'mnist-int4']),
   built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
   built('rp2040', 'zig', ['tiny', 'tiny-int4', 'mnist']),
@@ -83,7 +84,8 @@ const KINDS: readonly TargetKind[] = [
     name: 'board',
     models: [(process.env.FSVAE_TEST_MODEL ?? 'mnist') as ShippedId],
     missing: () => (port === undefined ? 'set FSVAE_TEST_PORT to its serial port' : undefined),
-    open: ({ plan }) => openPort(port!, Number(process.env.FSVAE_TEST_BAUD ?? 115200), expectedModel(plan), () => undefined),
+    open: ({ plan }) =>
+      openPort(port!, Number(process.env.FSVAE_TEST_BAUD ?? 115200), expectedModel(plan), () => undefined),
   },
 ];
 
@@ -109,7 +111,10 @@ function conformance(kind: TargetKind, id: ShippedId): void {
     it('gives the images and all digests of the golden file', async () => {
       for (const [seed, { digests, imageCrc }] of parseGoldenText(readGolden(`${id}.txt`))) {
         const trace = await target.trace(seed);
-        expect(trace.digests.map((steps) => Array.from(steps)), `digests of seed ${seed}`).to.deep.equal(digests);
+        expect(
+          trace.digests.map((steps) => Array.from(steps)),
+          `digests of seed ${seed}`,
+        ).to.deep.equal(digests);
         expect(trace.imageCrc, `image of seed ${seed}`).to.equal(imageCrc);
         expect(crc32((await target.sample(seed)).image)).to.equal(imageCrc);
       }
@@ -141,7 +146,10 @@ function conformance(kind: TargetKind, id: ShippedId): void {
 
     it('stands verification', async () => {
       const result = await verify(target, model.golden, { firstSeed: 1000n, count: 2 });
-      expect(result.equal, JSON.stringify(result.mismatches, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))).to.equal(true);
+      expect(
+        result.equal,
+        JSON.stringify(result.mismatches, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)),
+      ).to.equal(true);
     });
   });
 }

@@ -56,7 +56,12 @@ function naiveLinear(name: string, alpha: number, input: number[][]): number[][]
 }
 
 /** A transposed convolution by its definition: insert zeros, pad, correlate with the turned kernel. Channel-major. */
-function naiveConvTranspose(name: string, size: number, stride: 1 | 2, value: (i: number, y: number, x: number) => number) {
+function naiveConvTranspose(
+  name: string,
+  size: number,
+  stride: 1 | 2,
+  value: (i: number, y: number, x: number) => number,
+) {
   const [inputs, outputs] = tensor(`${name}.weight`).shape;
   const outSize = size * stride;
   return (o: number, y: number, x: number): number => {
@@ -67,7 +72,8 @@ function naiveConvTranspose(name: string, size: number, stride: 1 | 2, value: (i
           const fromY = (y + 1 - ky) / stride;
           const fromX = (x + 1 - kx) / stride;
           const inside = [fromY, fromX].every((at) => Number.isInteger(at) && at >= 0 && at < size);
-          if (inside) sum += tensor(`${name}.weight`).data[((i * outputs + o) * 3 + ky) * 3 + kx] * value(i, fromY, fromX);
+          if (inside)
+            sum += tensor(`${name}.weight`).data[((i * outputs + o) * 3 + ky) * 3 + kx] * value(i, fromY, fromX);
         }
       }
     }
@@ -79,8 +85,15 @@ function naiveConvTranspose(name: string, size: number, stride: 1 | 2, value: (i
 describe('float network', () => {
   it('infers every size from shapes', () => {
     expect(model.config).to.deep.equal({ channels: 1, imageSize: 8, latentChannels: 8, choices: 4, timeSteps: 6 });
-    expect(model.prior.map(({ inFeatures, outFeatures }) => [inFeatures, outFeatures])).to.deep.equal([[8, 16], [16, 24], [24, 32]]);
-    expect(model.decoder.map(({ name, inSize }) => [name, inSize])).to.deep.equal([['decoder.0', 2], ['final_layer.0', 4]]);
+    expect(model.prior.map(({ inFeatures, outFeatures }) => [inFeatures, outFeatures])).to.deep.equal([
+      [8, 16],
+      [16, 24],
+      [24, 32],
+    ]);
+    expect(model.decoder.map(({ name, inSize }) => [name, inSize])).to.deep.equal([
+      ['decoder.0', 2],
+      ['final_layer.0', 4],
+    ]);
   });
 
   it('computes what an independent implementation computes from the unfolded tensors', () => {
@@ -101,7 +114,9 @@ describe('float network', () => {
       }
     }
 
-    const z = Array.from({ length: timeSteps }, (_, t) => Array.from(run.z.subarray(t * latentChannels, (t + 1) * latentChannels)));
+    const z = Array.from({ length: timeSteps }, (_, t) =>
+      Array.from(run.z.subarray(t * latentChannels, (t + 1) * latentChannels)),
+    );
     const decoded = runDecoder(model, run.z);
     let maps = naiveLinear('decoder_input', 1, z); // channel-major
     let size = 2;
@@ -121,7 +136,9 @@ describe('float network', () => {
     check(0, model.decoder[0].inChannels);
     model.decoder.forEach((layer, index) => {
       const outSize = 2 * size;
-      const convs = maps.map((map) => naiveConvTranspose(layer.name, size, 2, (i, y, x) => map[(i * size + y) * size + x]));
+      const convs = maps.map((map) =>
+        naiveConvTranspose(layer.name, size, 2, (i, y, x) => map[(i * size + y) * size + x]),
+      );
       const next: number[][] = maps.map(() => []);
       for (let o = 0; o < layer.outChannels; o++) {
         for (let y = 0; y < outSize; y++) {
@@ -135,7 +152,9 @@ describe('float network', () => {
       size = outSize;
       check(index + 1, layer.outChannels);
     });
-    const last = maps.map((map) => naiveConvTranspose('final_layer.1', size, 1, (i, y, x) => map[(i * size + y) * size + x]));
+    const last = maps.map((map) =>
+      naiveConvTranspose('final_layer.1', size, 1, (i, y, x) => map[(i * size + y) * size + x]),
+    );
     for (let y = 0; y < size; y++) {
       for (let x = 0; x < size; x++) {
         const membrane = last.reduce((u, conv, t) => u + 0.8 ** (timeSteps - 1 - t) * conv(0, y, x), 0);
@@ -158,7 +177,12 @@ describe('float network', () => {
 
   for (const [what, name, value, message] of [
     ['NaN', 'decoder.0.weight', NaN, /changed: tensor "decoder\.0\.weight"\[0, 0, 2, 1, 0\] is NaN/],
-    ['infinity', 'prior.layers.0.bn.running_var', Infinity, /tensor "prior\.layers\.0\.bn\.running_var"\[7\] is Infinity/],
+    [
+      'infinity',
+      'prior.layers.0.bn.running_var',
+      Infinity,
+      /tensor "prior\.layers\.0\.bn\.running_var"\[7\] is Infinity/,
+    ],
   ] as const) {
     it(`refuses ${what}, naming tensor and index`, () => {
       const broken = changed((tensors) => {
@@ -172,7 +196,9 @@ describe('float network', () => {
   }
 
   it('refuses k, T and maps outside their limits', () => {
-    const long = changed((t) => t.set('membrane_output_layer.coef', { shape: [1, 1, 1, 1, 33], data: new Float32Array(33) }));
+    const long = changed((t) =>
+      t.set('membrane_output_layer.coef', { shape: [1, 1, 1, 1, 33], data: new Float32Array(33) }),
+    );
     expect(() => readFloatModel(long)).to.throw(/T = 33, expected 1 to 32/);
     const start = changed((t) => t.set('prior.initial_input', { shape: [1, 8, 1], data: new Float32Array(8).fill(1) }));
     expect(() => readFloatModel(start)).to.throw(/prior\.initial_input is not all 0/);
@@ -182,7 +208,12 @@ describe('float network', () => {
 /** A recording as PyTorch would leave it, from the float network itself, with whatever is changed in it. */
 function record(source: FloatModel, samples: number, generated = true): Map<string, NpzArray> {
   const arrays = new Map<string, NpzArray>();
-  const put = (name: string, rest: readonly number[], values: readonly ArrayLike<number>[], Kind: typeof Uint8Array | typeof Float32Array): void => {
+  const put = (
+    name: string,
+    rest: readonly number[],
+    values: readonly ArrayLike<number>[],
+    Kind: typeof Uint8Array | typeof Float32Array,
+  ): void => {
     const length = rest.reduce((product, size) => product * size, 1);
     const data = new Kind(samples * length);
     values.forEach((value, n) => data.set(Array.from(value), n * length));
@@ -197,16 +228,33 @@ function record(source: FloatModel, samples: number, generated = true): Map<stri
     const prior = runPrior(source, drawn);
     return { drawn, prior, decoder: runDecoder(source, prior.z) };
   });
-  put('choices', [timeSteps, latentChannels], runs.map(({ drawn }) => drawn), Uint8Array);
-  put('z', [latentChannels, timeSteps], runs.map(({ prior }) => channelMajor(prior.z)), Uint8Array);
-  put('image', [1, imageSize, imageSize], runs.map(({ decoder }) => decoder.image), Float32Array);
+  put(
+    'choices',
+    [timeSteps, latentChannels],
+    runs.map(({ drawn }) => drawn),
+    Uint8Array,
+  );
+  put(
+    'z',
+    [latentChannels, timeSteps],
+    runs.map(({ prior }) => channelMajor(prior.z)),
+    Uint8Array,
+  );
+  put(
+    'image',
+    [1, imageSize, imageSize],
+    runs.map(({ decoder }) => decoder.image),
+    Float32Array,
+  );
   if (!generated) arrays.set('latent_x', { shape: [samples], data: new Uint8Array(samples) });
   const names = [...source.prior, source.decoderInput, ...source.decoder].map(({ name }) => name);
   names.forEach((name, i) => {
     const counts = runs.map(({ prior, decoder }) => {
       const spikes = [...prior.layers, ...decoder.layers][i];
       const width = spikes.length / timeSteps;
-      return Array.from({ length: timeSteps }, (_, t) => spikes.subarray(t * width, (t + 1) * width).reduce((a, b) => a + b, 0));
+      return Array.from({ length: timeSteps }, (_, t) =>
+        spikes.subarray(t * width, (t + 1) * width).reduce((a, b) => a + b, 0),
+      );
     });
     put(`count_${name}`, [timeSteps], counts, Float32Array);
   });
@@ -229,7 +277,10 @@ describe('check of a recorded run', () => {
     posterior.set('z', { shape: z.shape, data: Uint8Array.from(z.data as Uint8Array, (bit) => 1 - bit) });
     for (const name of [...posterior.keys()]) if (name.startsWith('count_')) posterior.delete(name);
     // Another z gives another image, but none of it is the prior's fault.
-    expect(checkRecordedRun(model, posterior).mismatches.map(({ layer }) => layer)).to.deep.equal(['final_layer.1', 'final_layer.1']);
+    expect(checkRecordedRun(model, posterior).mismatches.map(({ layer }) => layer)).to.deep.equal([
+      'final_layer.1',
+      'final_layer.1',
+    ]);
   });
 
   it('names layer, sample, step and both values of a mismatch', () => {
@@ -239,8 +290,16 @@ describe('check of a recorded run', () => {
     const report = checkRecordedRun(model, arrays);
     expect(report.passed).to.equal(false);
     expect(report.mismatches).to.have.lengthOf(1);
-    expect(report.mismatches[0]).to.include({ layer: 'decoder.0', sample: 1, step: 2, expected: counts[timeSteps + 2], actual: counts[timeSteps + 2] - 1 });
-    expect(formatCheckReport(report)).to.match(/MISMATCH: decoder\.0, sample 1, step 2: spikes: recorded \d+, here \d+/);
+    expect(report.mismatches[0]).to.include({
+      layer: 'decoder.0',
+      sample: 1,
+      step: 2,
+      expected: counts[timeSteps + 2],
+      actual: counts[timeSteps + 2] - 1,
+    });
+    expect(formatCheckReport(report)).to.match(
+      /MISMATCH: decoder\.0, sample 1, step 2: spikes: recorded \d+, here \d+/,
+    );
   });
 
   it('reports a membrane on the brink as a tie, with what follows from it, and still compares everything else', () => {
@@ -255,7 +314,9 @@ describe('check of a recorded run', () => {
     // A neuron whose own first step stays as it is: the bias moves step 0 too.
     const neuron = Array.from({ length: layer.outFeatures }, (_, n) => n).find((n) => {
       const need = model.threshold - membranes[layer.outFeatures + n];
-      return membranes[n] < model.threshold && membranes[n] + need / 1.25 < model.threshold - 0.01 && Math.abs(need) < 0.3;
+      return (
+        membranes[n] < model.threshold && membranes[n] + need / 1.25 < model.threshold - 0.01 && Math.abs(need) < 0.3
+      );
     })!;
     const need = model.threshold - membranes[layer.outFeatures + neuron];
     const shiftedBias = (extra: number): FloatModel => {
@@ -271,7 +332,9 @@ describe('check of a recorded run', () => {
     expect(report.ties[0]).to.include({ layer: 'prior.layers.0', sample: 0, step: 1, neuron });
     expect(report.ties[0].margin).to.be.within(0, 1e-5);
     expect(report.ties[0].followers).to.be.at.least(0);
-    expect(formatCheckReport(report)).to.match(/tie: prior\.layers\.0, sample 0, step 1, neuron \d+: membrane above the threshold by/);
+    expect(formatCheckReport(report)).to.match(
+      /tie: prior\.layers\.0, sample 0, step 1, neuron \d+: membrane above the threshold by/,
+    );
     // A difference of that kind, but further away than rounding explains, is a mismatch.
     expect(checkRecordedRun(shiftedBias(1e-3), record(shiftedBias(-1e-3), 1)).passed).to.equal(false);
   });
@@ -283,8 +346,13 @@ describe('check of a recorded run', () => {
     without.delete('z');
     expect(() => checkRecordedRun(model, without)).to.throw(/holds no array "z"/);
     const turned = new Map(arrays).set('z', { shape: [2, timeSteps, latentChannels], data: arrays.get('z')!.data });
-    expect(() => checkRecordedRun(model, turned)).to.throw(/array "z" of the recording is \(2, 6, 8\), but this checkpoint's is \(2, 8, 6\)/);
-    const beyond = new Map(arrays).set('choices', { shape: choices.shape, data: Uint8Array.from(choices.data as Uint8Array, () => k) });
+    expect(() => checkRecordedRun(model, turned)).to.throw(
+      /array "z" of the recording is \(2, 6, 8\), but this checkpoint's is \(2, 8, 6\)/,
+    );
+    const beyond = new Map(arrays).set('choices', {
+      shape: choices.shape,
+      data: Uint8Array.from(choices.data as Uint8Array, () => k),
+    });
     expect(() => checkRecordedRun(model, beyond)).to.throw(/array "choices" holds 4, but k is 4/);
   });
 });

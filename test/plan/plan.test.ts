@@ -7,12 +7,14 @@ import { layOutWeights, rowWords } from '../../codegen/plan/weights.js';
 import { randomModel, SHAPES, TINY_SHAPE } from '../support/random-model.js';
 import { shipped } from '../support/shipped.js';
 
-const requests = fc.array(
-  fc.record({ bytes: fc.integer({ min: 1, max: 5000 }), first: fc.nat(6), length: fc.nat(3) }),
-  { minLength: 1, maxLength: 12 },
-).map((list) =>
-  list.map(({ bytes, first, length }, i): BufferRequest => ({ name: `b${i}`, bytes, first, last: first + length })),
-);
+const requests = fc
+  .array(fc.record({ bytes: fc.integer({ min: 1, max: 5000 }), first: fc.nat(6), length: fc.nat(3) }), {
+    minLength: 1,
+    maxLength: 12,
+  })
+  .map((list) =>
+    list.map(({ bytes, first, length }, i): BufferRequest => ({ name: `b${i}`, bytes, first, last: first + length })),
+  );
 
 describe('arena', () => {
   it('never lets two buffers that live together overlap, and aligns all of them', () => {
@@ -111,7 +113,9 @@ describe('fit answer', () => {
     const answer = budget(plan, { ...pico, flashBytes: 1536 * 1024 });
     expect(answer.fits).to.equal(false);
     expect(answer.remedies[0]).to.match(/^--bits prior\.layers\.2=4 saves 655360 bytes$/);
-    expect(refusal(answer)).to.match(/^the model does not fit rp2040: flash needs \d+ of 1572864 bytes, \d+ too many; --bits/);
+    expect(refusal(answer)).to.match(
+      /^the model does not fit rp2040: flash needs \d+ of 1572864 bytes, \d+ too many; --bits/,
+    );
   });
 
   it('says so when nothing helps', () => {

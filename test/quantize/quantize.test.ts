@@ -56,7 +56,9 @@ describe('quantizer', () => {
           expect(Math.abs(w * d - real.weight[i])).to.be.at.most(d * 0.500001);
         });
         layer.bias.forEach((b, c) => {
-          expect(Math.abs((b / unit) * layer.scale[c] - real.bias[c])).to.be.at.most((layer.scale[c] / unit) * 0.500001);
+          expect(Math.abs((b / unit) * layer.scale[c] - real.bias[c])).to.be.at.most(
+            (layer.scale[c] / unit) * 0.500001,
+          );
           const exact = (vth / layer.scale[c]) * unit;
           expect(layer.threshold[c]).to.equal(Math.floor(exact));
         });
@@ -139,7 +141,11 @@ describe('--bits', () => {
     expect(parseBitsOption('4', names)).to.deep.equal({ bits: 4, layerBits: new Map() });
     const { bits, layerBits } = parseBitsOption('8,prior=4,prior.layers.1=8', names);
     expect(bits).to.equal(8);
-    expect([...layerBits!]).to.deep.equal([['prior.layers.0', 4], ['prior.layers.1', 8], ['prior.layers.2', 4]]);
+    expect([...layerBits!]).to.deep.equal([
+      ['prior.layers.0', 4],
+      ['prior.layers.1', 8],
+      ['prior.layers.2', 4],
+    ]);
     const model = quantize(float, { bits: bits!, layerBits: layerBits! });
     expect(model.prior.map((layer) => layer.weightBits)).to.deep.equal([4, 8, 4]);
     expect(model.readout.weightBits).to.equal(8);

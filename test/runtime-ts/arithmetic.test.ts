@@ -47,14 +47,19 @@ describe('integer arithmetic', () => {
 
   it('rule L3: a membrane equal to the threshold does not fire', () => {
     const state = restingState(1);
-    lifStep(state, Int32Array.of(10), { bias: Int32Array.of(0), threshold: Int32Array.of(10), fractionBits: 0 }, { multiplier: 1, shift: 2 });
+    lifStep(
+      state,
+      Int32Array.of(10),
+      { bias: Int32Array.of(0), threshold: Int32Array.of(10), fractionBits: 0 },
+      { multiplier: 1, shift: 2 },
+    );
     expect(state.spikes[0]).to.equal(0);
   });
 
   it('rule S3: scatters like a transposed convolution written by its definition', () => {
     const model = randomModel(3, { ...SHAPES.tiny });
     const layer = model.decoder[0];
-    const input = Uint8Array.from({ length: layer.inSize ** 2 * layer.inChannels }, (_, i) => (i * 7) % 3 & 1);
+    const input = Uint8Array.from({ length: layer.inSize ** 2 * layer.inChannels }, (_, i) => ((i * 7) % 3) & 1);
     const sums = new Int32Array(outputNeurons(layer));
     sumWeights(layer)(input, sums);
     const outSize = 2 * layer.inSize;
@@ -85,7 +90,7 @@ describe('integer arithmetic', () => {
     const { readout, config } = randomModel(4, { ...SHAPES.RGB });
     const neurons = readout.size ** 2 * readout.inChannels;
     const spikes = Array.from({ length: config.timeSteps }, (_, t) =>
-      Int32Array.from({ length: neurons }, (__, i) => ((i + 3) * (t + 5)) % 7 & 1),
+      Int32Array.from({ length: neurons }, (__, i) => (((i + 3) * (t + 5)) % 7) & 1),
     );
     const weighted = new Int32Array(neurons);
     const expected = outputMembrane(readout, new Int32Array(neurons));
@@ -132,7 +137,7 @@ describe('integer arithmetic', () => {
 });
 
 describe('the proof of rule B', () => {
-  it('B1: a layer\'s sums reach exactly the bounds of each parity', () => {
+  it("B1: a layer's sums reach exactly the bounds of each parity", () => {
     const layer = randomModel(5, { ...SHAPES.tiny, bottomSize: 3 }).decoder[0];
     const outSize = 2 * layer.inSize;
     for (let channel = 0; channel < layer.outChannels; channel++) {
@@ -217,9 +222,20 @@ describe('the proof of rule B', () => {
   });
 
   it('counts bits', () => {
-    for (const [min, max, bits] of [[0, 0, 1], [-1, 0, 1], [0, 1, 2], [-128, 127, 8], [-129, 0, 9], [0, 128, 9]] as const) {
+    for (const [min, max, bits] of [
+      [0, 0, 1],
+      [-1, 0, 1],
+      [0, 1, 2],
+      [-128, 127, 8],
+      [-129, 0, 9],
+      [0, 128, 9],
+    ] as const) {
       expect(signedBits({ min, max })).to.equal(bits);
     }
-    expect(signedBits(layerBounds(randomModel(8, SHAPES['sums beyond 16 bits']).prior[0], { multiplier: 1, shift: 2 }, 4).sum)).to.be.above(16);
+    expect(
+      signedBits(
+        layerBounds(randomModel(8, SHAPES['sums beyond 16 bits']).prior[0], { multiplier: 1, shift: 2 }, 4).sum,
+      ),
+    ).to.be.above(16);
   });
 });

@@ -57,20 +57,68 @@ describe('integer model file', () => {
   });
 
   const REFUSED: [string, Uint8Array, RegExp][] = [
-    ['a weight beyond its bits', withValue('decoder_input.weight', 5, -128), /"decoder_input\.weight"\[5\] is -128, outside -127 \.\. 127/],
+    [
+      'a weight beyond its bits',
+      withValue('decoder_input.weight', 5, -128),
+      /"decoder_input\.weight"\[5\] is -128, outside -127 \.\. 127/,
+    ],
     ['a negative threshold', withValue('prior.layers.1.threshold', 2, -1), /"prior\.layers\.1\.threshold"\[2\] is -1/],
-    ['pixel thresholds that do not ascend', withValue('final_layer.1.thresholds', 0, 2 ** 31 - 1), /thresholds" must ascend/],
-    ['a bias that overflows', withValue('final_layer.0.bias', 0, 2 ** 31 - 1), /final_layer\.0: the membrane can reach .* leaves 32 bits/],
-    ['a missing tensor', altered((tensors) => tensors.delete('decoder.0.bias')), /tensor "decoder\.0\.bias" is missing/],
-    ['a surplus tensor', altered((tensors) => tensors.set('extra', { dtype: 'I8', shape: [1], data: new Uint8Array(1) })), /unexpected tensors: extra/],
-    ['another version', encodeSafetensors(parseSafetensors(bytes).tensors, { ...parseSafetensors(bytes).metadata, version: '9' }), /format version 9/],
+    [
+      'pixel thresholds that do not ascend',
+      withValue('final_layer.1.thresholds', 0, 2 ** 31 - 1),
+      /thresholds" must ascend/,
+    ],
+    [
+      'a bias that overflows',
+      withValue('final_layer.0.bias', 0, 2 ** 31 - 1),
+      /final_layer\.0: the membrane can reach .* leaves 32 bits/,
+    ],
+    [
+      'a missing tensor',
+      altered((tensors) => tensors.delete('decoder.0.bias')),
+      /tensor "decoder\.0\.bias" is missing/,
+    ],
+    [
+      'a surplus tensor',
+      altered((tensors) => tensors.set('extra', { dtype: 'I8', shape: [1], data: new Uint8Array(1) })),
+      /unexpected tensors: extra/,
+    ],
+    [
+      'another version',
+      encodeSafetensors(parseSafetensors(bytes).tensors, { ...parseSafetensors(bytes).metadata, version: '9' }),
+      /format version 9/,
+    ],
     ['no format at all', encodeSafetensors(parseSafetensors(bytes).tensors, {}), /does not say format/],
-    ['T beyond 32', altered((_, header) => ((header.config as Record<string, unknown>).timeSteps = 33)), /timeSteps is 33, but must be an integer from 1 to 32/],
-    ['k beyond 256', altered((_, header) => ((header.config as Record<string, unknown>).choices = 257)), /choices is 257/],
-    ['a leak of its own making', altered((_, header) => (header.leak = { multiplier: 1.5, shift: 2 })), /leak multiplier is 1\.5/],
-    ['layers that do not fit each other', altered((_, header) => ((header.layers as { shape: number[] }[])[1].shape[1] = 4)), /prior\.layers\.1 takes 4 inputs, but gets 9/],
-    ['a name that could leave its folder', altered((_, header) => ((header.layers as { name: string }[])[0].name = '../x')), /has a name that is not letters/],
-    ['sizes that ask for gigabytes', altered((_, header) => ((header.layers as { shape: number[] }[])[0].shape = [2 ** 30, 2 ** 30])), /must be an integer from 1 to/],
+    [
+      'T beyond 32',
+      altered((_, header) => ((header.config as Record<string, unknown>).timeSteps = 33)),
+      /timeSteps is 33, but must be an integer from 1 to 32/,
+    ],
+    [
+      'k beyond 256',
+      altered((_, header) => ((header.config as Record<string, unknown>).choices = 257)),
+      /choices is 257/,
+    ],
+    [
+      'a leak of its own making',
+      altered((_, header) => (header.leak = { multiplier: 1.5, shift: 2 })),
+      /leak multiplier is 1\.5/,
+    ],
+    [
+      'layers that do not fit each other',
+      altered((_, header) => ((header.layers as { shape: number[] }[])[1].shape[1] = 4)),
+      /prior\.layers\.1 takes 4 inputs, but gets 9/,
+    ],
+    [
+      'a name that could leave its folder',
+      altered((_, header) => ((header.layers as { name: string }[])[0].name = '../x')),
+      /has a name that is not letters/,
+    ],
+    [
+      'sizes that ask for gigabytes',
+      altered((_, header) => ((header.layers as { shape: number[] }[])[0].shape = [2 ** 30, 2 ** 30])),
+      /must be an integer from 1 to/,
+    ],
   ];
   for (const [what, file, message] of REFUSED) {
     it(`refuses ${what}, in one line`, () => {

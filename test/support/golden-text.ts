@@ -17,7 +17,9 @@ export function goldenText(title: string, golden: GoldenModel, seeds: readonly b
     const trace = golden.trace(seed);
     lines.push('', `seed ${seed}`);
     trace.digests.forEach((steps, row) => {
-      lines.push(`  ${golden.layerNames[row].padEnd(width)}  ${Array.from(steps, hex).join(' ')}  ${trace.spikes[row]} spikes`);
+      lines.push(
+        `  ${golden.layerNames[row].padEnd(width)}  ${Array.from(steps, hex).join(' ')}  ${trace.spikes[row]} spikes`,
+      );
     });
     lines.push(`  ${'image'.padEnd(width)}  ${hex(trace.imageCrc)}`);
     const picture = terminalPicture(trace.image, { channels, size: imageSize }, 'ascii');
@@ -43,7 +45,13 @@ export function parseGoldenText(text: string): Map<bigint, GoldenDigests> {
       digests = [];
     }
     const row = /^ {2}\S+ +((?:[0-9a-f]{8} )+) \d+ spikes$/.exec(line);
-    if (row !== null) digests.push(row[1].trim().split(' ').map((word) => Number.parseInt(word, 16)));
+    if (row !== null)
+      digests.push(
+        row[1]
+          .trim()
+          .split(' ')
+          .map((word) => Number.parseInt(word, 16)),
+      );
     const image = /^ {2}image +([0-9a-f]{8})$/.exec(line);
     if (image !== null) seeds.set(seed, { digests, imageCrc: Number.parseInt(image[1], 16) });
   }

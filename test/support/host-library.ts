@@ -39,7 +39,12 @@ export function writeLibrary(plan: Plan, weights: 'incbin' | 'array' = 'array'):
 }
 
 /** Compiles library and driver; throws with the compiler's words if it says anything at all. */
-export function buildDriver(folder: string, compiler: string, flags: readonly string[], weights = 'fsvae_weights.c'): string {
+export function buildDriver(
+  folder: string,
+  compiler: string,
+  flags: readonly string[],
+  weights = 'fsvae_weights.c',
+): string {
   const program = join(folder, `driver${[compiler, ...flags].join('').replace(/[^A-Za-z0-9]/g, '_')}`);
   const run = spawnSync(
     compiler,

@@ -128,7 +128,7 @@ export const SHAPES: Readonly<Record<string, RandomModelShape>> = {
   'C = 1': { ...TINY_SHAPE, latentChannels: 1 },
   'no hidden layer in the prior': { ...TINY_SHAPE, hidden: [] },
   'three hidden layers': { ...TINY_SHAPE, hidden: [8, 24, 11] },
-  'RGB': { ...TINY_SHAPE, channels: 3 },
+  RGB: { ...TINY_SHAPE, channels: 3 },
   'one decoder map': { ...TINY_SHAPE, maps: [6, 9] },
   'bottom map of one pixel': { ...TINY_SHAPE, bottomSize: 1, maps: [9, 3, 1] },
   'five maps': { ...TINY_SHAPE, maps: [8, 8, 6, 4, 3], timeSteps: 3 },

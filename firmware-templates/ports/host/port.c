@@ -1,11 +1,13 @@
 /* The machine itself under the serial application: a pseudo-terminal takes the place of the serial port.
  *
- * Prints one line of JSON with the pseudo-terminal's path on stdout, then serves on it until stdin closes. */
+ * Prints one line of JSON with the pseudo-terminal's path on stdout, then serves on it until stdin closes: whoever
+ * started it is gone then. */
 #define _GNU_SOURCE /* posix_openpt and cfmakeraw, in whatever standard the compiler is asked for */
 #define _DARWIN_C_SOURCE
 
 #include "port.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -13,7 +15,6 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
-
 
 static int terminal;
 static uint8_t received[4096];
@@ -42,7 +43,8 @@ void port_init(void)
         fail("cannot open the pseudo-terminal's other side");
     }
     cfmakeraw(&raw);
-    if (tcsetattr(other_side, TCSANOW, &raw) != 0) {
+    /* A write that waited for a reader would not see stdin close. */
+    if (tcsetattr(other_side, TCSANOW, &raw) != 0 || fcntl(terminal, F_SETFL, O_NONBLOCK) != 0) {
         fail("cannot set the pseudo-terminal");
     }
     printf("{\"pty\":\"%s\"}\n", path);
@@ -67,21 +69,31 @@ int port_read(void)
     return received[received_at++];
 }
 
-void port_idle(void)
+/* Waits until the terminal is ready for `event`. */
+static void wait_for(short event)
 {
-    struct pollfd waiting[2] = {{terminal, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+    struct pollfd waiting[2] = {{terminal, event, 0}, {STDIN_FILENO, POLLIN, 0}};
     uint8_t ignored[256];
-    if (poll(waiting, 2, -1) > 0 && (waiting[1].revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) != 0 &&
-        read(STDIN_FILENO, ignored, sizeof ignored) <= 0) {
+    if (poll(waiting, 2, -1) > 0 && waiting[1].revents != 0 && read(STDIN_FILENO, ignored, sizeof ignored) <= 0) {
         exit(0);
     }
+}
+
+void port_idle(void)
+{
+    wait_for(POLLIN);
 }
 
 void port_write(const uint8_t *bytes, size_t count)
 {
     while (count > 0u) {
-        ssize_t written = write(terminal, bytes, count);
+        ssize_t written;
+        wait_for(POLLOUT); /* the terminal holds a few KB; nobody may be reading any more */
+        written = write(terminal, bytes, count);
         if (written < 0) {
+            if (errno == EAGAIN || errno == EINTR) {
+                continue;
+            }
             fail("cannot write to the pseudo-terminal");
         }
         bytes += written;

@@ -2,6 +2,7 @@
 #include "port.h"
 
 #include "board_config.h"
+#include "flash_id.h"
 #include "rp2040.h"
 
 extern uint32_t __stack_bottom[], __stack_top[];
@@ -22,16 +23,18 @@ static volatile uint32_t systick_wraps;
 
 static void start_clocks(void)
 {
-    /* 1.5 ms for the crystal: cycles / 256 at 12 MHz, rounded up (datasheet 2.16.3), with room for slow crystals. */
+    /* Cycles / 256 of the crystal: 5 ms, several times what a common crystal takes (datasheet 2.16.3). */
     REGISTER(XOSC_STARTUP) = 256u;
     REGISTER(XOSC_CTRL) = XOSC_ENABLE_1_15MHZ;
     while ((REGISTER(XOSC_STATUS) & XOSC_STABLE) == 0u) {
     }
-    REGISTER(CLK_REF_CTRL) = 2u; /* crystal */
-    while (REGISTER(CLK_REF_SELECTED) != (1u << 2)) {
-    }
-    REGISTER(CLK_SYS_CTRL) = 0u; /* clk_ref, while the PLL is set up */
+    /* clk_sys from clk_ref while the PLL is set up. Only the glitch-free switch moves first; what feeds its other input
+     * is changed while nothing uses it (datasheet 2.15.3.2). */
+    REGISTER(CLK_SYS_CTRL + ATOMIC_CLEAR) = CLK_SOURCE_AUX;
     while (REGISTER(CLK_SYS_SELECTED) != (1u << 0)) {
+    }
+    REGISTER(CLK_REF_CTRL) = CLK_REF_SOURCE_XOSC;
+    while (REGISTER(CLK_REF_SELECTED) != (1u << CLK_REF_SOURCE_XOSC)) {
     }
 
     REGISTER(RESETS_RESET) |= RESET_PLL_SYS;
@@ -47,8 +50,10 @@ static void start_clocks(void)
     REGISTER(PLL_SYS_PRIM) = (6u << 16) | (2u << 12);
     REGISTER(PLL_SYS_PWR) &= ~PLL_POSTDIVPD;
 
-    REGISTER(CLK_SYS_CTRL) = 1u; /* PLL */
-    while (REGISTER(CLK_SYS_SELECTED) != (1u << 1)) {
+    REGISTER(CLK_SYS_DIV) = 1u << 8;
+    REGISTER(CLK_SYS_CTRL) = 0u; /* the other input: PLL */
+    REGISTER(CLK_SYS_CTRL) = CLK_SOURCE_AUX;
+    while (REGISTER(CLK_SYS_SELECTED) != (1u << CLK_SOURCE_AUX)) {
     }
     REGISTER(CLK_PERI_CTRL) = CLK_PERI_ENABLE; /* from clk_sys */
 }
@@ -56,8 +61,9 @@ static void start_clocks(void)
 static void start_uart(void)
 {
     const uint32_t blocks = RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_UART0;
-    /* Divisor in 64ths, rounded: 16 samples a bit (datasheet 4.2.7.1). */
-    const uint32_t divisor = (8u * (BOARD_CLOCK_HZ / BOARD_BAUD) + 1u) / 2u;
+    /* Clock / (16 x rate) in 64ths, rounded (datasheet 4.2.7.1). */
+    const uint32_t divisor = (4u * BOARD_CLOCK_HZ + BOARD_BAUD / 2u) / BOARD_BAUD;
+    REGISTER(RESETS_RESET) |= RESET_UART0; /* drops what whoever ran before left in its FIFOs */
     REGISTER(RESETS_RESET + ATOMIC_CLEAR) = blocks;
     while ((REGISTER(RESETS_RESET_DONE) & blocks) != blocks) {
     }
@@ -79,11 +85,16 @@ void port_init(void)
     REGISTER(SYST_RVR) = SYSTICK_RANGE - 1u;
     REGISTER(SYST_CVR) = 0u;
     REGISTER(SYST_CSR) = 7u; /* processor clock, interrupt, enabled */
+    /* Counting begins here, whatever was pending. */
+    REGISTER(ICSR) = ICSR_SYSTICK_CLEAR;
+    systick_wraps = 0;
     start_uart();
 }
 
 void UART0_Handler(void)
 {
+    /* Cleared first: a byte that comes after the last look below asks again. */
+    REGISTER(UART0_ICR) = UART_RX_INTERRUPTS;
     while ((REGISTER(UART0_FR) & UART_RX_EMPTY) == 0u) {
         uint8_t byte = (uint8_t)REGISTER(UART0_DR);
         uint32_t in = ring_in;
@@ -92,16 +103,16 @@ void UART0_Handler(void)
             ring_in = in + 1u;
         }
     }
-    REGISTER(UART0_ICR) = UART_RX_INTERRUPTS;
 }
 
 int port_read(void)
 {
     uint32_t out = ring_out;
+    uint8_t byte;
     if (out == ring_in) {
         return -1;
     }
-    uint8_t byte = ring[out % RING_BYTES];
+    byte = ring[out % RING_BYTES];
     ring_out = out + 1u;
     return byte;
 }
@@ -119,7 +130,8 @@ void port_idle(void)
 
 void port_write(const uint8_t *bytes, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    size_t i;
+    for (i = 0; i < count; i++) {
         while ((REGISTER(UART0_FR) & UART_TX_FULL) != 0u) {
         }
         REGISTER(UART0_DR) = bytes[i];
@@ -133,12 +145,18 @@ void SysTick_Handler(void)
 
 uint64_t port_cycles(void)
 {
+    uint32_t masked;
     uint32_t wraps;
     uint32_t left;
-    do {
-        wraps = systick_wraps;
+    __asm volatile("mrs %0, primask\n cpsid i" : "=r"(masked)::"memory");
+    wraps = systick_wraps;
+    left = REGISTER(SYST_CVR);
+    if ((REGISTER(ICSR) & ICSR_SYSTICK_PENDING) != 0u) {
+        /* It reached 0 and its interrupt has not been served: before or after the look above, so look again. */
+        wraps++;
         left = REGISTER(SYST_CVR);
-    } while (wraps != systick_wraps); /* it wrapped in between */
+    }
+    __asm volatile("msr primask, %0" ::"r"(masked) : "memory");
     return (uint64_t)wraps * SYSTICK_RANGE + (SYSTICK_RANGE - 1u - left);
 }
 
@@ -161,11 +179,40 @@ uint32_t port_stack_high_water(void)
     return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)word);
 }
 
+static char hex_digit(uint32_t value)
+{
+    return (char)(value < 10u ? '0' + value : 'a' + value - 10u);
+}
+
 void port_serial_number(char text[33])
 {
-    /* The flash's unique id can only be read with the flash interface taken out of execute-in-place, by code in RAM;
-     * over UART the adapter's own serial number tells boards apart, so this port has none. */
+    uint8_t id[FLASH_ID_BYTES];
+    uint32_t i;
     text[0] = 0;
+    if (!flash_read_id(id)) {
+        return;
+    }
+    for (i = 0; i < FLASH_ID_BYTES; i++) {
+        text[2u * i] = hex_digit(id[i] >> 4);
+        text[2u * i + 1u] = hex_digit(id[i] & 15u);
+    }
+    text[2u * FLASH_ID_BYTES] = 0;
+}
+
+/* Starts the chip again as power-on does, except for the oscillators: through the boot ROM. */
+__attribute__((noreturn)) static void restart(void)
+{
+    REGISTER(WATCHDOG_SCRATCH4) = 0u;
+    REGISTER(PSM_WDSEL) = PSM_ALL_BUT_OSCILLATORS;
+    REGISTER(WATCHDOG_CTRL) = WATCHDOG_TRIGGER;
+    for (;;) {
+    }
+}
+
+static void finish_sending(void)
+{
+    while ((REGISTER(UART0_FR) & UART_TX_BUSY) != 0u) {
+    }
 }
 
 /* A word of the boot ROM, which lies at address 0; the compiler must not take that for a null pointer. */
@@ -175,27 +222,25 @@ static uint32_t rom_word(uintptr_t address)
     return REGISTER(address);
 }
 
+typedef void *(*rom_lookup)(uint16_t *table, uint32_t code);
+typedef void (*reset_usb_boot)(uint32_t activity_pins, uint32_t disabled_interfaces);
+
 void port_reset(int to_boot_loader)
 {
-    while ((REGISTER(UART0_FR) & UART_TX_BUSY) != 0u) {
-    }
+    finish_sending();
     if (to_boot_loader != 0) {
-        /* "Mu" and a version: a real boot ROM. reset_usb_boot has the code 'U', 'B' (datasheet 2.8.3.1). */
-        if ((rom_word(ROM_MAGIC) & 0xffffu) != 0x754du) {
+        uint32_t table;
+        rom_lookup lookup;
+        reset_usb_boot enter;
+        if ((rom_word(ROM_MAGIC) & 0xffffu) != ROM_MAGIC_VALUE) {
             return;
         }
-        typedef void *(*lookup)(uint16_t *table, uint32_t code);
-        typedef void (*reset_usb_boot)(uint32_t activity_pins, uint32_t disabled_interfaces);
-        uint32_t table = rom_word(ROM_FUNCTION_TABLE);
-        uint32_t find = rom_word(ROM_LOOKUP);
-        lookup rom_lookup = (lookup)(uintptr_t)(find & 0xffffu);
-        reset_usb_boot enter =
-            (reset_usb_boot)(uintptr_t)rom_lookup((uint16_t *)(uintptr_t)(table & 0xffffu), 'U' | ('B' << 8));
+        table = rom_word(ROM_FUNCTION_TABLE) & 0xffffu;
+        lookup = (rom_lookup)(uintptr_t)(rom_word(ROM_LOOKUP) & 0xffffu);
+        enter = (reset_usb_boot)(uintptr_t)lookup((uint16_t *)(uintptr_t)table, ROM_RESET_USB_BOOT);
         enter(0, 0);
     }
-    REGISTER(AIRCR) = AIRCR_RESET;
-    for (;;) {
-    }
+    restart();
 }
 
 /* Says so on the link, where any terminal shows it and no decoder takes it for a frame, and starts again. */
@@ -204,20 +249,18 @@ __attribute__((used, noreturn)) static void hard_fault(const uint32_t *frame)
     static const char text[] = "\r\nhard fault at 0x";
     uint32_t pc = frame[6];
     uint8_t digits[11];
-    for (unsigned i = 0; i < 8u; i++) {
-        uint32_t digit = (pc >> (28u - 4u * i)) & 15u;
-        digits[i] = (uint8_t)(digit < 10u ? '0' + digit : 'a' + digit - 10u);
+    uint32_t i;
+    REGISTER(WATCHDOG_SCRATCH0) = pc; /* outlives the restart, for whoever has a debug probe */
+    for (i = 0; i < 8u; i++) {
+        digits[i] = (uint8_t)hex_digit((pc >> (28u - 4u * i)) & 15u);
     }
     digits[8] = '\r';
     digits[9] = '\n';
     digits[10] = 0;
     port_write((const uint8_t *)text, sizeof text - 1u);
     port_write(digits, sizeof digits);
-    while ((REGISTER(UART0_FR) & UART_TX_BUSY) != 0u) {
-    }
-    REGISTER(AIRCR) = AIRCR_RESET;
-    for (;;) {
-    }
+    finish_sending();
+    restart();
 }
 
 __attribute__((naked)) void HardFault_Handler(void)

@@ -6,6 +6,13 @@
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
+/* 2.1.2 the APB's atomic access: added to a register's address, it clears the bits that are written as 1 */
+#define ATOMIC_CLEAR 0x3000u
+
+/* 2.13 power-on state machine: what a reset by the watchdog reaches */
+#define PSM_WDSEL 0x40010008u
+#define PSM_ALL_BUT_OSCILLATORS 0x0001fffcu
+
 /* 2.14 subsystem resets */
 #define RESETS_RESET 0x4000c000u
 #define RESETS_RESET_DONE 0x4000c008u
@@ -13,14 +20,16 @@
 #define RESET_PADS_BANK0 (1u << 8)
 #define RESET_PLL_SYS (1u << 12)
 #define RESET_UART0 (1u << 22)
-#define ATOMIC_CLEAR 0x3000u /* added to an APB address: clears the written bits */
 
 /* 2.15 clocks, 2.16 crystal oscillator, 2.18 PLL */
 #define CLK_REF_CTRL 0x40008030u
 #define CLK_REF_SELECTED 0x40008038u
 #define CLK_SYS_CTRL 0x4000803cu
+#define CLK_SYS_DIV 0x40008040u
 #define CLK_SYS_SELECTED 0x40008044u
 #define CLK_PERI_CTRL 0x40008048u
+#define CLK_SOURCE_AUX 1u
+#define CLK_REF_SOURCE_XOSC 2u
 #define CLK_PERI_ENABLE (1u << 11)
 #define XOSC_CTRL 0x40024000u
 #define XOSC_STATUS 0x40024004u
@@ -40,7 +49,6 @@
 #define GPIO0_CTRL 0x40014004u
 #define GPIO1_CTRL 0x4001400cu
 #define GPIO_FUNCTION_UART 2u
-#define PADS_GPIO0 0x4001c004u
 #define PADS_GPIO1 0x4001c008u
 #define PAD_INPUT 0x5au /* input enabled, pull-up, Schmitt trigger, 4 mA */
 
@@ -64,20 +72,42 @@
 
 /* 4.7 watchdog */
 #define WATCHDOG_CTRL 0x40058000u
+#define WATCHDOG_SCRATCH0 0x4005800cu
+#define WATCHDOG_SCRATCH4 0x4005801cu /* the boot ROM looks here for a place to go instead of the flash */
 #define WATCHDOG_ENABLE (1u << 30)
+#define WATCHDOG_TRIGGER (1u << 31)
+
+/* 4.10 SSI, the flash interface */
+#define SSI_CTRLR0 0x18000000u
+#define SSI_SSIENR 0x18000008u
+#define SSI_BAUDR 0x18000014u
+#define SSI_SR 0x18000028u
+#define SSI_DR0 0x18000060u
+#define SSI_FRAMES_OF_8_BITS (7u << 16)
+#define SSI_BUSY (1u << 0)
+#define SSI_TX_EMPTY (1u << 2)
 
 /* Cortex-M0+ */
 #define SYST_CSR 0xe000e010u
 #define SYST_RVR 0xe000e014u
 #define SYST_CVR 0xe000e018u
 #define NVIC_ISER 0xe000e100u
-#define AIRCR 0xe000ed0cu
-#define AIRCR_RESET 0x05fa0004u
+#define ICSR 0xe000ed04u
+#define ICSR_SYSTICK_CLEAR (1u << 25)
+#define ICSR_SYSTICK_PENDING (1u << 26)
+#define MPU_CTRL 0xe000ed94u
+#define MPU_RBAR 0xe000ed9cu
+#define MPU_RASR 0xe000eda0u
+#define MPU_ON_WITH_DEFAULT_MAP 5u
+#define MPU_RBAR_REGION_0 0x10u
+#define MPU_RASR_NO_ACCESS_64K 0x1000001fu /* execute never, no access, 2^(15 + 1) bytes, enabled */
 
 /* 2.8.3 boot ROM: a table of functions by two-letter codes */
 #define ROM_MAGIC 0x00000010u
+#define ROM_MAGIC_VALUE 0x754du /* "Mu" */
 #define ROM_FUNCTION_TABLE 0x00000014u
 #define ROM_LOOKUP 0x00000018u
+#define ROM_RESET_USB_BOOT 0x4255u /* "UB" */
 
 #define STACK_PAINT 0x5afe57acu
 

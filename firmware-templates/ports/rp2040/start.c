@@ -1,4 +1,4 @@
-/* Start-up of the RP2040: vectors, memory, faults. Entered by boot2.S with the stack pointer set. */
+/* Start-up of the RP2040: vectors and memory. Entered by boot2.S with the stack pointer set. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,10 +14,21 @@ void HardFault_Handler(void);
 void SysTick_Handler(void);
 void UART0_Handler(void);
 
-static void halt(void)
+/* No exception but those below is ever enabled; one that comes all the same is reported as a fault. */
+#define UNEXPECTED HardFault_Handler
+
+/* Words of the stack that Reset_Handler itself may be using while it paints the rest. */
+#define STACK_IN_USE 16
+
+/* An overflow of the stack, which lies at the bottom of RAM, must not reach the flash interface's registers, which
+ * answer to many addresses below it: the 64 KB below RAM are barred. */
+static void bar_below_stack(void)
 {
-    for (;;) {
-    }
+    uint32_t guard = (uint32_t)(uintptr_t)__stack_bottom - 0x10000u;
+    REGISTER(MPU_RBAR) = guard | MPU_RBAR_REGION_0;
+    REGISTER(MPU_RASR) = MPU_RASR_NO_ACCESS_64K;
+    REGISTER(MPU_CTRL) = MPU_ON_WITH_DEFAULT_MAP;
+    __asm volatile("dsb\n isb" ::: "memory");
 }
 
 /* Everything is initialised here and nothing before: no variable has its value yet. */
@@ -26,16 +37,17 @@ __attribute__((noreturn, used)) void Reset_Handler(void)
     uint32_t *to;
     const uint32_t *from = __data_load;
     /* A watchdog that whoever ran before left running would bite in the middle of an image. */
-    REGISTER(WATCHDOG_CTRL) &= ~WATCHDOG_ENABLE;
+    REGISTER(WATCHDOG_CTRL + ATOMIC_CLEAR) = WATCHDOG_ENABLE;
+    bar_below_stack();
     for (to = __data_start; to < __data_end;) {
         *to++ = *from++;
     }
     for (to = __bss_start; to < __bss_end;) {
         *to++ = 0;
     }
-    /* Painted, so that the deepest use can be found later. The part in use now is left alone. */
+    /* Painted, so that the deepest use can be found later. */
     to = __stack_bottom;
-    while (to < (uint32_t *)__builtin_frame_address(0) - 16) {
+    while (to < (uint32_t *)__builtin_frame_address(0) - STACK_IN_USE) {
         *to++ = STACK_PAINT;
     }
     (void)main();
@@ -54,47 +66,79 @@ typedef union {
 __attribute__((section(".vectors"), used)) static const vector vectors[IRQ(26)] = {
     [0] = {.stack = __stack_top},
     [1] = {.handler = Reset_Handler},
-    [2] = {.handler = halt},
+    [2] = {.handler = UNEXPECTED},
     [3] = {.handler = HardFault_Handler},
-    [11] = {.handler = halt},
-    [14] = {.handler = halt},
+    [11] = {.handler = UNEXPECTED},
+    [14] = {.handler = UNEXPECTED},
     [15] = {.handler = SysTick_Handler},
     [IRQ(UART0_IRQ)] = {.handler = UART0_Handler},
 };
 
-/* The compiler turns loops and assignments into calls of these; nothing else of a C library is used. */
+/* The compiler turns loops and assignments into calls of these; nothing else of a C library is used. They are the same
+ * code under every compiler, so that its own library does not decide how long copying takes. */
 void *memset(void *to, int value, size_t count);
 void *memcpy(void *restrict to, const void *restrict from, size_t count);
 void *memmove(void *to, const void *from, size_t count);
 
+/* Keeps the compiler from taking a loop for what it does, and calling the function that it is in. */
+#define NOT_A_PATTERN() __asm volatile("" ::: "memory")
+
+#define IS_WORD_ALIGNED(bits) (((bits) & 3u) == 0u)
+
 __attribute__((used)) void *memset(void *to, int value, size_t count)
 {
-    volatile uint8_t *byte = to; /* volatile: or this loop becomes a call of itself */
+    uint8_t *byte = to;
+    if (IS_WORD_ALIGNED((uintptr_t)to)) {
+        uint32_t *word = to;
+        uint32_t four = (uint8_t)value * 0x01010101u;
+        for (; count >= 4u; count -= 4u) {
+            *word++ = four;
+            NOT_A_PATTERN();
+        }
+        byte = (uint8_t *)word;
+    }
     while (count-- != 0u) {
         *byte++ = (uint8_t)value;
+        NOT_A_PATTERN();
     }
     return to;
 }
 
 __attribute__((used)) void *memcpy(void *restrict to, const void *restrict from, size_t count)
 {
-    volatile uint8_t *byte = to;
+    uint8_t *byte = to;
     const uint8_t *source = from;
+    if (IS_WORD_ALIGNED((uintptr_t)to | (uintptr_t)from)) {
+        uint32_t *word = to;
+        const uint32_t *source_word = from;
+        for (; count >= 4u; count -= 4u) {
+            *word++ = *source_word++;
+            NOT_A_PATTERN();
+        }
+        byte = (uint8_t *)word;
+        source = (const uint8_t *)source_word;
+    }
     while (count-- != 0u) {
         *byte++ = *source++;
+        NOT_A_PATTERN();
     }
     return to;
 }
 
 __attribute__((used)) void *memmove(void *to, const void *from, size_t count)
 {
-    volatile uint8_t *byte = to;
+    uint8_t *byte = to;
     const uint8_t *source = from;
     if ((uintptr_t)to <= (uintptr_t)from) {
-        return memcpy(to, from, count);
+        while (count-- != 0u) {
+            *byte++ = *source++;
+            NOT_A_PATTERN();
+        }
+        return to;
     }
     while (count-- != 0u) {
         byte[count] = source[count];
+        NOT_A_PATTERN();
     }
     return to;
 }

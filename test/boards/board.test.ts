@@ -1,0 +1,124 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { boardNames, listBoards, loadBoard, parseBoard } from '../../boards/board.js';
+import { PACKAGE_ROOT } from '../../codegen/package-root.js';
+import { FsvaeError } from '../../runtime-ts/errors.js';
+
+const PICO = readFileSync(join(PACKAGE_ROOT, 'boards/rp2040.json'), 'utf8');
+
+function refusal(action: () => unknown): FsvaeError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof FsvaeError) {
+      expect(error.message, 'one line').not.to.match(/\n/);
+      return error;
+    }
+    throw error;
+  }
+  throw new Error('it was not refused');
+}
+
+/** The Pico's description with some of its fields replaced; undefined removes one. */
+function changed(changes: Record<string, unknown>): string {
+  const board = JSON.parse(PICO) as Record<string, unknown>;
+  for (const [path, value] of Object.entries(changes)) {
+    const keys = path.split('.');
+    const last = keys.pop()!;
+    let at = board;
+    for (const key of keys) at = at[key] as Record<string, unknown>;
+    if (value === undefined) delete at[last];
+    else at[last] = value;
+  }
+  return JSON.stringify(board);
+}
+
+describe('board descriptions', () => {
+  it('lists the boards that come with the package, all of them valid', () => {
+    expect(boardNames()).to.include.members(['host', 'rp2040']);
+    expect(listBoards().map(({ name }) => name)).to.deep.equal(boardNames());
+  });
+
+  it('reads sizes and addresses as numbers', () => {
+    const { memory, uf2 } = loadBoard('rp2040');
+    expect(memory?.flash).to.deep.equal({ origin: 0x10000000, bytes: 2 << 20 });
+    expect(memory?.ram).to.deep.equal({ origin: 0x20000000, bytes: 264 << 10 });
+    expect(uf2?.familyId).to.equal(0xe48bff56);
+  });
+
+  it("takes the path of a description of one's own", () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'fsvae-board-')), 'mine.json');
+    writeFileSync(path, changed({ name: 'mine', 'memory.flash.bytes': 16 << 20 }));
+    expect(loadBoard(path).memory?.flash.bytes).to.equal(16 << 20);
+  });
+
+  for (const [asked, offered] of [
+    ['rp2o40', 'did you mean rp2040?'],
+    ['RP2040', 'did you mean rp2040?'],
+    ['hots', 'did you mean host?'],
+    ['esp32-something', 'there is only: host, rp2040'],
+  ]) {
+    it(`offers the nearest names for ${asked}`, () => {
+      const error = refusal(() => loadBoard(asked));
+      expect(error.kind).to.equal('usage');
+      expect(error.message).to.contain(offered);
+    });
+  }
+
+  it('names a file that cannot be read', () => {
+    const error = refusal(() => loadBoard('no/such/board.json'));
+    expect(error.kind).to.equal('usage');
+    expect(error.message).to.contain('no/such/board.json');
+  });
+
+  it('lists all errors of a file, each with its path', () => {
+    const error = refusal(() =>
+      parseBoard(
+        changed({ clockHz: 'fast', 'memory.ram.bytes': -1, 'link.baud': undefined, emulator: 'qemu', extra: 1 }),
+        'mine.json',
+      ),
+    );
+    expect(error.kind).to.equal('input');
+    for (const part of [
+      'mine.json',
+      '5 error(s)',
+      'clockHz:',
+      'memory.ram.bytes:',
+      'link.baud:',
+      'emulator:',
+      'extra',
+    ]) {
+      expect(error.message).to.contain(part);
+    }
+  });
+
+  for (const [what, changes, path] of [
+    ['a title that ends a comment', { title: 'Pico */ int main' }, 'title'],
+    ['a title of two lines', { title: 'Pico\n2' }, 'title'],
+    ['a name that leaves its folder', { name: '../pico' }, 'name'],
+    ['a port folder elsewhere', { port: '../../etc' }, 'port'],
+    ['a compiler given by its path', { 'compilers.gcc.program': '/bin/sh' }, 'compilers.gcc.program'],
+    ['two flags in one', { 'compilers.gcc.flags': ['-O2 -o /x'] }, 'compilers.gcc.flags.0'],
+    ['flash of a gigabyte', { 'memory.flash.bytes': 2 ** 30 }, 'memory.flash.bytes'],
+    ['RAM past the end of addresses', { 'memory.ram.origin': '0xffffff00' }, 'memory.ram'],
+    ['an address in decimal', { 'memory.ram.origin': '512' }, 'memory.ram.origin'],
+    ['a stack that fills RAM', { 'memory.ram.bytes': 4096 }, 'memory.stackBytes'],
+    ['boot code without memory', { memory: null }, 'boot2'],
+    ['an emulator without an image for it', { uf2: null }, 'uf2'],
+    ['no clock', { clockHz: 0 }, 'clockHz'],
+  ] as const) {
+    it(`refuses ${what}`, () => {
+      const error = refusal(() => parseBoard(changed(changes), 'mine.json'));
+      expect(error.kind).to.equal('input');
+      expect(error.message).to.contain(` ${path}: `);
+    });
+  }
+
+  for (const content of ['', '{', '[]', 'null', '{"__proto__": 1}', '\n\n}{\n']) {
+    it(`refuses ${JSON.stringify(content)}`, () => {
+      expect(refusal(() => parseBoard(content, 'mine.json')).kind).to.equal('input');
+    });
+  }
+});

@@ -1,0 +1,121 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { type BoardProcess, startBoardProcess } from '../../harness/process.js';
+import { type BenchImage, buildBenchImage, skipWithoutCompiler } from './bench-program.js';
+import { SerialLink } from './serial-link.js';
+
+const EMULATOR = fileURLToPath(new URL('../../emulator/rp2040-process.js', import.meta.url));
+
+/** Seconds of processor time that a process has used (Linux). */
+function processorSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+describe('RP2040 emulator process', function () {
+  let program: BenchImage;
+  let running: BoardProcess;
+  let link: SerialLink;
+
+  before(async function () {
+    skipWithoutCompiler(this, 'rp2040', 'auto');
+    program = await buildBenchImage('auto');
+  });
+
+  after(() => {
+    if (program !== undefined) rmSync(program.folder, { recursive: true });
+  });
+
+  beforeEach(async () => {
+    running = await startBoardProcess(process.execPath, [EMULATOR, program.image.uf2Path!]);
+    link = await SerialLink.open(running.path);
+  });
+
+  afterEach(async () => {
+    await link?.close();
+    await running?.close();
+  });
+
+  it('is opened like a serial port, and echoes all of 20,000 bytes', async () => {
+    await link.settle();
+    const bytes = Uint8Array.from({ length: 20_000 }, (_, i) => 0x20 + ((i * 7 + (i >> 6)) % 200));
+    link.send(bytes);
+    expect((await link.read(bytes.length)).equals(bytes)).to.equal(true);
+  });
+
+  it('survives the port being closed and opened again', async () => {
+    await link.settle();
+    await link.close();
+    link = await SerialLink.open(running.path);
+    link.send(Buffer.from('again'));
+    expect((await link.read(5)).toString()).to.equal('again');
+  });
+
+  it('uses no processor time while the program waits', async function () {
+    if (!existsSync('/proc/self/stat')) this.skip();
+    await link.settle();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const before = processorSeconds(running.pid);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(processorSeconds(running.pid) - before).to.be.below(0.25);
+  });
+
+  it('tells of a hard fault on stderr, and goes on', async () => {
+    await link.settle();
+    link.send(Buffer.from('\x1bf'));
+    expect((await link.read(30)).toString('latin1')).to.match(/^\r\nhard fault at 0x[0-9a-f]{8}\r\n\0!$/);
+    await link.close();
+    await running.close();
+    expect(await running.ended).to.match(/^hard fault: a store to 0x10000200/);
+  });
+
+  it('ends with its reason when the core locks up', async () => {
+    link.send(Buffer.from('\x1bo'));
+    expect(await running.ended).to.match(/^the emulated RP2040 locked up: .*overflowed/);
+  });
+
+  it('ends when stdin closes', async () => {
+    const child = spawn(process.execPath, [EMULATOR, program.image.uf2Path!], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const ended = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
+    child.stdin.end();
+    expect(await ended).to.equal(0);
+  });
+});
+
+describe('RP2040 emulator process, refusing', () => {
+  async function lastWords(...args: string[]): Promise<string> {
+    try {
+      const running = await startBoardProcess(process.execPath, [EMULATOR, ...args]);
+      await running.close();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    throw new Error('it started');
+  }
+
+  it('no image', async () => {
+    expect(await lastWords()).to.contain('usage: rp2040-process IMAGE.uf2');
+  });
+
+  it('an image that is not there', async () => {
+    expect(await lastWords('no-such.uf2')).to.contain('no-such.uf2 cannot be read');
+  });
+
+  it('a file that is no image', async () => {
+    const path = join(process.cwd(), 'package.json');
+    expect(await lastWords(path)).to.match(/is not a usable UF2 file|whole blocks/);
+  });
+
+  it('an image for another chip', async () => {
+    const { encodeUf2 } = await import('../../codegen/image/uf2.js');
+    const { mkdtempSync } = await import('node:fs');
+    const { tmpdir } = await import('node:os');
+    const path = join(mkdtempSync(join(tmpdir(), 'fsvae-uf2-')), 'other.uf2');
+    writeFileSync(path, encodeUf2(new Uint8Array(512), 0x10000000, 0xe48bff59));
+    expect(await lastWords(path)).to.contain('is for another chip: family 0xe48bff59');
+  });
+});
