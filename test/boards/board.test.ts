@@ -29,7 +29,7 @@ function changed(changes: Record<string, unknown>): string {
     const last = keys.pop()!;
     let at = board;
     for (const key of keys) at = at[key] as Record<string, unknown>;
-    if (value === undefined) delete at[last];
+    if (value === undefined) Reflect.deleteProperty(at, last);
     else at[last] = value;
   }
   return JSON.stringify(board);

@@ -2,12 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { PNG } from 'pngjs';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
 
-const MAIN = join(PACKAGE_ROOT, 'dist/cli/main.js');
+const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
 interface Run {
   readonly code: number | null;
@@ -219,7 +220,7 @@ describe('command line', function () {
       refused(
         ['sample', '-m', file('text.pth', 'hello')],
         EXIT_CODES.input,
-        /text\.pth: it is neither a torch\.save file/,
+        /text\.pth: is neither a/,
       );
       refused(['sample', '-m', file('empty.pth', '')], EXIT_CODES.input, /empty\.pth/);
       refused(
@@ -231,7 +232,7 @@ describe('command line', function () {
         EXIT_CODES.input,
         /cut\.safetensors/,
       );
-      refused(['check', 'models', 'x.npz'], EXIT_CODES.usage, /models cannot be read/);
+      refused(['check', 'models', 'x.npz'], EXIT_CODES.usage, /models: no such file/);
     });
 
     it('a board that is too small, before any compiler runs', () => {

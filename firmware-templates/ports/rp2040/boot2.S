@@ -2,8 +2,8 @@
  *
  * The boot ROM copies the first 256 bytes of flash to 0x20041f00, checks that the last four are the CRC-32 of the
  * others, and jumps to the copy with lr = 0 (RP2040 datasheet, section 2.8.1.3). So this code is position-independent
- * and at most 252 bytes; the image builder puts the checksum into the last four. The program itself calls a copy of this
- * code, with lr set, to come back from talking to the flash chip: then it returns.
+ * and at most 252 bytes; the image builder puts the checksum into the last four. The program itself calls a copy of
+ * this code, with lr set, to come back from talking to the flash chip: then it returns.
  *
  * Reads are quad I/O, command EBh, in continuous mode: after the first read the command byte is never sent again. That
  * needs the flash's quad enable bit, which Winbond W25Q parts, as on the Pico, keep in status register 2, bit 1.

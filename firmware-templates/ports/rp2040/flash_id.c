@@ -26,7 +26,7 @@ __attribute__((section(".ramcode"), noinline)) static void read_id_in_ram(volati
     REGISTER(SSI_BAUDR) = 6u; /* slow enough that the queue below never runs empty, which would end the command */
     REGISTER(SSI_SSIENR) = 1u;
 
-    /* The chip waits for the address of a quad read. Eight clocks with its first line high are one that ends this mode. */
+    /* The chip waits for the address of a quad read. Eight clocks with its first line high end that mode. */
     REGISTER(SSI_DR0) = LEAVE_CONTINUOUS_READ;
     while ((REGISTER(SSI_SR) & (SSI_TX_EMPTY | SSI_BUSY)) != SSI_TX_EMPTY) {
     }
