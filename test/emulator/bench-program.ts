@@ -1,6 +1,6 @@
 /** Builds the test program with a board's real port: a whole project whose application is replaced. */
 
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Board, loadBoard } from '../../boards/board.js';
@@ -21,6 +21,11 @@ export interface BenchProgram {
   readonly diagnostics: string;
 }
 
+const folders: string[] = [];
+process.once('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
 /** @throws FsvaeError `toolchain` when the compiler is not installed */
 export async function buildBenchProgram(
   board: Board,
@@ -30,6 +35,7 @@ export async function buildBenchProgram(
 ): Promise<BenchProgram> {
   const toolchain = findToolchain(board, compiler);
   const folder = mkdtempSync(join(tmpdir(), 'fsvae-bench-'));
+  folders.push(folder);
   const files = projectFiles(makePlan(randomModel(1, TINY_SHAPE), 'bench'), board);
   for (const path of [...files.keys()]) if (path.startsWith('app/') && path.endsWith('.c')) files.delete(path);
   files.set('app/bench.c', readFileSync(join(PACKAGE_ROOT, 'test/emulator/fixtures', source)));

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { loadBoard } from '../../boards/board.js';
 import { type BoardProcess, startBoardProcess } from '../../harness/process.js';
@@ -29,7 +28,6 @@ for (const [compiler, flags] of [
     after(async () => {
       await link?.close();
       await running?.close();
-      if (program !== undefined) rmSync(program.folder, { recursive: true });
     });
 
     it('compiles without a word', () => {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -23,10 +23,6 @@ describe('RP2040 emulator process', function () {
   before(async function () {
     skipWithoutCompiler(this, 'rp2040', 'auto');
     program = await buildBenchImage('auto');
-  });
-
-  after(() => {
-    if (program !== undefined) rmSync(program.folder, { recursive: true });
   });
 
   beforeEach(async () => {

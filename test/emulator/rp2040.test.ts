@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { readElf } from '../../codegen/image/elf.js';
 import { sealBoot2 } from '../../codegen/image/boot2.js';
@@ -53,10 +53,6 @@ for (const compiler of ['gcc', 'zig'] as const) {
     before(async function () {
       skipWithoutCompiler(this, 'rp2040', compiler);
       program = await buildBenchImage(compiler);
-    });
-
-    after(() => {
-      if (program !== undefined) rmSync(program.folder, { recursive: true });
     });
 
     it('compiles without a word', () => {
