@@ -46,19 +46,27 @@ const MAX_TENSORS = 2 ** 16;
 const MAX_DIMENSIONS = 32;
 /** Header object, tensor object, list of sizes: valid headers nest no deeper. */
 const MAX_DEPTH = 3;
+const MAX_QUOTED = 80;
 const METADATA_KEY = '__metadata__';
 
 function refuse(why: string): never {
   throw new FsvaeError('input', `not a readable safetensors file: ${why}`);
 }
 
-/** A name from a file, made safe for a one-line message: quoted, printable ASCII only, at most 80 characters of it. */
+/**
+ * A name from a file, made safe for a one-line message: quoted, printable ASCII only, and cut after 80 characters,
+ * counted as they are printed: an escape such as \u0000 counts six.
+ */
 export function quoteName(name: string): string {
-  const short = name.length > 80 ? `${name.slice(0, 80)}...` : name;
-  return JSON.stringify(short).replace(
-    /[^\x20-\x7e]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  let text = '';
+  for (let i = 0; i < name.length; i++) {
+    const escaped = JSON.stringify(name[i])
+      .slice(1, -1)
+      .replace(/[^\x20-\x7e]/, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    if (text.length + escaped.length > MAX_QUOTED) return `"${text}..."`;
+    text += escaped;
+  }
+  return `"${text}"`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -171,15 +171,22 @@ static inline void fsvae_probe(fsvae_monitor *monitor, uint32_t neuron, int32_t 
     }
 }
 
-/* Captures a block's membranes before reset, if the probe asks for this layer and step. Before the neurons fire. */
-static inline void fsvae_probe_block(const fsvae_watch *watch, unsigned row, unsigned step, const fsvae_cell *cells,
-                                     const fsvae_sums *sums, unsigned fraction_bits, uint32_t neuron, uint32_t channels)
+/* A block's membranes before reset, for a probe. To be taken before the neurons fire. */
+static inline void fsvae_membranes(const fsvae_cell *cells, const fsvae_sums *sums, unsigned fraction_bits,
+                                   int32_t membranes[FSVAE_BLOCK])
 {
-    if (fsvae_probing(watch, row, step)) {
-        for (uint32_t c = 0; c < channels; c++) {
-            int32_t u = fsvae_integrate(&cells[c], sums->sum[c], fraction_bits);
-            fsvae_probe(watch->monitor, neuron + c, u, u > cells[c].threshold);
-        }
+    for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
+        membranes[c] = fsvae_integrate(&cells[c], sums->sum[c], fraction_bits);
+    }
+}
+
+/* Gives a probe what a block's neurons did: the membranes from before, the spikes as the kernel itself set them. */
+static inline void fsvae_probe_block(const fsvae_watch *watch, const fsvae_cell *cells,
+                                     const int32_t membranes[FSVAE_BLOCK], uint32_t bit, uint32_t neuron,
+                                     uint32_t channels)
+{
+    for (uint32_t c = 0; c < channels; c++) {
+        fsvae_probe(watch->monitor, neuron + c, membranes[c], (cells[c].train & bit) != 0u);
     }
 }
 

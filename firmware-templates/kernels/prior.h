@@ -23,6 +23,7 @@ static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_memb
         uint32_t first = block * FSVAE_BLOCK;
         uint32_t channels = layer->outputs - first < FSVAE_BLOCK ? layer->outputs - first : FSVAE_BLOCK;
         fsvae_cell cells[FSVAE_BLOCK];
+        int32_t membranes[FSVAE_BLOCK];
         fsvae_sums sums = {{0, 0, 0, 0, 0, 0, 0, 0}};
         uint32_t bits = 0;
         fsvae_load_cells(layer, block, cells);
@@ -37,7 +38,7 @@ static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_memb
         for (uint32_t c = 0; c < channels; c++) {
             cells[c].carried = carried[first + c];
         }
-        fsvae_probe_block(watch, layer->row, step, cells, &sums, layer->fraction_bits, first, channels);
+        fsvae_membranes(cells, &sums, layer->fraction_bits, membranes);
         for (uint32_t c = 0; c < channels; c++) {
             fsvae_lif(&cells[c], sums.sum[c], layer->fraction_bits, 1u);
             carried[first + c] = (fsvae_membrane)cells[c].carried;
@@ -47,6 +48,9 @@ static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_memb
             }
         }
         fired[block] = (uint8_t)bits;
+        if (fsvae_probing(watch, layer->row, step)) {
+            fsvae_probe_block(watch, cells, membranes, 1u, first, channels);
+        }
     }
     return spikes;
 }

@@ -44,11 +44,15 @@ static inline void fsvae_run_lanes(const fsvae_layer *layer, fsvae_cell cells[FS
         }
         fsvae_unbias(&lanes, count, layer->weight_bits == 8u ? 128u : 8u);
         if (fsvae_probing(watch, layer->row, t)) {
+            int32_t membranes[FSVAE_BLOCK];
             fsvae_sums sums;
             fsvae_unpack(&lanes, &sums);
-            fsvae_probe_block(watch, layer->row, t, cells, &sums, fraction_bits, neuron, channels);
+            fsvae_membranes(cells, &sums, fraction_bits, membranes);
+            fsvae_lif_lanes(cells, &lanes, fraction_bits, (uint32_t)1 << t);
+            fsvae_probe_block(watch, cells, membranes, (uint32_t)1 << t, neuron, channels);
+        } else {
+            fsvae_lif_lanes(cells, &lanes, fraction_bits, (uint32_t)1 << t);
         }
-        fsvae_lif_lanes(cells, &lanes, fraction_bits, (uint32_t)1 << t);
     }
 }
 
@@ -63,9 +67,13 @@ static inline void fsvae_run_plain(const fsvae_layer *layer, fsvae_cell cells[FS
             fsvae_add_plain(&sums, taps[i].rows, events->list + t * events->capacity, events->count[t],
                             layer->weight_bits);
         }
-        fsvae_probe_block(watch, layer->row, t, cells, &sums, layer->fraction_bits, neuron, channels);
+        int32_t membranes[FSVAE_BLOCK];
+        fsvae_membranes(cells, &sums, layer->fraction_bits, membranes);
         for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
             fsvae_lif(&cells[c], sums.sum[c], layer->fraction_bits, (uint32_t)1 << t);
+        }
+        if (fsvae_probing(watch, layer->row, t)) {
+            fsvae_probe_block(watch, cells, membranes, (uint32_t)1 << t, neuron, channels);
         }
     }
 }

@@ -1,10 +1,13 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { boardNames, listBoards, loadBoard, parseBoard } from '../../boards/board.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
+import { makePlan } from '../../codegen/plan/plan.js';
+import { projectFiles } from '../../codegen/project.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+import { randomModel, TINY_SHAPE } from '../support/random-model.js';
 
 const PICO = readFileSync(join(PACKAGE_ROOT, 'boards/rp2040.json'), 'utf8');
 
@@ -48,10 +51,58 @@ describe('board descriptions', () => {
     expect(uf2?.familyId).to.equal(0xe48bff56);
   });
 
-  it("takes the path of a description of one's own", () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'fsvae-board-')), 'mine.json');
-    writeFileSync(path, changed({ name: 'mine', 'memory.flash.bytes': 16 << 20 }));
-    expect(loadBoard(path).memory?.flash.bytes).to.equal(16 << 20);
+  for (const board of listBoards()) {
+    it(`${board.name} names a port that is there, with the boot code it speaks of`, () => {
+      const files = readdirSync(join(PACKAGE_ROOT, 'firmware-templates/ports', board.port));
+      expect(files).to.include('port.c');
+      if (board.boot2 !== null) expect(files).to.include(board.boot2);
+      expect(files.includes('link.ld.hbs')).to.equal(board.memory !== null);
+    });
+  }
+
+  it("takes the path of a description of one's own, and generates a project from it alone", () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fsvae-board-'));
+    try {
+      const path = join(folder, 'mine.json');
+      writeFileSync(
+        path,
+        changed({
+          name: 'mine',
+          title: 'My own board',
+          clockHz: 48_000_000,
+          'link.baud': 230_400,
+          'memory.flash.bytes': 8 << 20,
+          'memory.ram.bytes': 200_000,
+          'memory.stackBytes': 6144,
+        }),
+      );
+      const board = loadBoard(path);
+      expect(board.memory?.flash.bytes).to.equal(8 << 20);
+      const files = projectFiles(makePlan(randomModel(1, TINY_SHAPE), 'tiny'), board);
+      const text = (name: string): string => Buffer.from(files.get(name)!).toString();
+      const config = text('board_config.h');
+      for (const line of [
+        'Board: My own board */',
+        '#define BOARD_NAME "mine"',
+        '#define BOARD_CLOCK_HZ 48000000u',
+        '#define BOARD_BAUD 230400u',
+        '#define BOARD_STACK_BYTES 6144u',
+      ]) {
+        expect(config).to.contain(`${line}\n`);
+      }
+      const script = text('port/link.ld');
+      for (const line of [
+        'Memory of My own board.',
+        'BOOT2 (rx) : ORIGIN = 0x10000000, LENGTH = 256',
+        `FLASH (rx) : ORIGIN = 0x10000100, LENGTH = ${(8 << 20) - 256}`,
+        'RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 200000',
+        '. = . + 6144;',
+      ]) {
+        expect(script).to.contain(`${line}\n`);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   for (const [asked, offered] of [

@@ -160,6 +160,11 @@ describe('checkpoint: PyTorch', () => {
     ['the import by STACK_GLOBAL', () => program(py.text('os'), py.text('system'), [0x93]), /imports "os.system"/],
     ['an import whose name is a number', () => program(py.int(1), py.int(2), [0x93]), /name that is not text/],
     ['a line break in an imported name', () => program(py.text('a\nb'), py.text('c'), [0x93]), /imports "a\\nb.c"/],
+    [
+      'an imported name full of zeros',
+      () => program(py.text('\0'.repeat(200)), py.text('x'), [0x93]),
+      /imports "(\\u0000){13}\.\.\."/,
+    ],
     ['the opcode INST', () => program([0x28, 0x69, ...ascii('os\nsystem\n')]), /opcode 0x69 \(INST\) at byte 3/],
     ['the opcode OBJ', () => program([0x28, 0x6f]), /opcode 0x6f \(OBJ\)/],
     ['the opcode NEWOBJ', () => program([0x7d, 0x29, 0x81]), /opcode 0x81 \(NEWOBJ\)/],

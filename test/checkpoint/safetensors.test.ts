@@ -187,6 +187,10 @@ describe('safetensors', () => {
 
   it('quotes names for one line of printable ASCII', () => {
     expect(quoteName('a"b\n\u00e9')).to.equal('"a\\"b\\n\\u00e9"');
-    expect(quoteName('x'.repeat(500))).to.have.length(85);
+    expect(quoteName('x'.repeat(80))).to.equal(`"${'x'.repeat(80)}"`);
+    expect(quoteName('x'.repeat(500))).to.equal(`"${'x'.repeat(80)}..."`);
+    // Escapes make text longer: what counts is what is printed, and none is cut in two.
+    expect(quoteName('\0'.repeat(500))).to.equal(`"${'\\u0000'.repeat(13)}..."`);
+    expect(quoteName('\ud83d\ude00\ud83d')).to.equal('"\\ud83d\\ude00\\ud83d"');
   });
 });

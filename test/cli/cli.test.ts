@@ -217,11 +217,7 @@ describe('command line', function () {
     });
 
     it('files that are no checkpoint', () => {
-      refused(
-        ['sample', '-m', file('text.pth', 'hello')],
-        EXIT_CODES.input,
-        /text\.pth: is neither a/,
-      );
+      refused(['sample', '-m', file('text.pth', 'hello')], EXIT_CODES.input, /text\.pth: is neither a/);
       refused(['sample', '-m', file('empty.pth', '')], EXIT_CODES.input, /empty\.pth/);
       refused(
         [

@@ -3,6 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { sealBoot2 } from '../../codegen/image/boot2.js';
+import { encodeUf2 } from '../../codegen/image/uf2.js';
 import { type BoardProcess, startBoardProcess } from '../../harness/process.js';
 import { type BenchImage, buildBenchImage, skipWithoutCompiler } from './bench-program.js';
 import { SerialLink } from './serial-link.js';
@@ -35,9 +37,9 @@ describe('RP2040 emulator process', function () {
     await running?.close();
   });
 
-  it('is opened like a serial port, and echoes all of 20,000 bytes', async () => {
+  it('is opened like a serial port, and echoes all of 64 KB', async () => {
     await link.settle();
-    const bytes = Uint8Array.from({ length: 20_000 }, (_, i) => 0x20 + ((i * 7 + (i >> 6)) % 200));
+    const bytes = Uint8Array.from({ length: 65_536 }, (_, i) => 0x20 + ((i * 7 + (i >> 6)) % 200));
     link.send(bytes);
     expect((await link.read(bytes.length)).equals(bytes)).to.equal(true);
   });
@@ -106,12 +108,35 @@ describe('RP2040 emulator process, refusing', () => {
     expect(await lastWords(path)).to.match(/is not a usable UF2 file|whole blocks/);
   });
 
+  /** The file is written where nothing else is, refused, and removed. */
+  async function lastWordsOn(file: Uint8Array, ...args: string[]): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), 'fsvae-uf2-'));
+    try {
+      const path = join(folder, 'other.uf2');
+      writeFileSync(path, file);
+      return await lastWords(path, ...args);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
   it('an image for another chip', async () => {
-    const { encodeUf2 } = await import('../../codegen/image/uf2.js');
-    const { mkdtempSync } = await import('node:fs');
-    const { tmpdir } = await import('node:os');
-    const path = join(mkdtempSync(join(tmpdir(), 'fsvae-uf2-')), 'other.uf2');
-    writeFileSync(path, encodeUf2(new Uint8Array(512), 0x10000000, 0xe48bff59));
-    expect(await lastWords(path)).to.contain('is for another chip: family 0xe48bff59');
+    const said = await lastWordsOn(encodeUf2(new Uint8Array(512), 0x10000000, 0xe48bff59));
+    expect(said).to.contain('is for another chip: family 0xe48bff59');
+  });
+
+  it('an image whose boot code has no valid checksum', async () => {
+    const image = new Uint8Array(512).fill(1, 0, 252);
+    sealBoot2(image);
+    image[3] ^= 4;
+    const said = await lastWordsOn(encodeUf2(image, 0x10000000, 0xe48bff56));
+    expect(said).to.contain('the image begins with no boot code of valid checksum');
+  });
+
+  it('an image that is larger than the flash it is given', async () => {
+    const image = new Uint8Array(2048);
+    sealBoot2(image);
+    const said = await lastWordsOn(encodeUf2(image, 0x10000000, 0xe48bff56), '1024');
+    expect(said).to.contain('the image of 2048 bytes is larger than the flash of 1024');
   });
 });

@@ -1,10 +1,35 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { boot2Crc, boot2IsSealed, sealBoot2 } from '../../codegen/image/boot2.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+
+/** The checksum as its definition reads: the remainder of a division of polynomials, one bit after the other. */
+function remainder(bytes: Uint8Array): number {
+  const divisor = 0x104c11db7n;
+  let dividend = 0n;
+  for (const byte of bytes) dividend = (dividend << 8n) | BigInt(byte);
+  const bits = 8 * bytes.length;
+  dividend <<= 32n;
+  dividend ^= 0xffffffffn << BigInt(bits); // the initial value meets the first 32 bits
+  for (let bit = bits - 1; bit >= 0; bit--) {
+    if ((dividend >> BigInt(bit + 32)) & 1n) dividend ^= divisor << BigInt(bit);
+  }
+  return Number(dividend);
+}
 
 describe("second-stage boot's checksum", () => {
   it('is the CRC-32 known as MPEG-2: its published check value', () => {
     expect(boot2Crc(Buffer.from('123456789'))).to.equal(0x0376e6e7);
+  });
+
+  it('is the remainder that its definition says, for any bytes', () => {
+    expect(remainder(Buffer.from('123456789'))).to.equal(0x0376e6e7);
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 4, maxLength: 252 }), (bytes) => {
+        expect(boot2Crc(bytes)).to.equal(remainder(bytes));
+      }),
+      { numRuns: 50 },
+    );
   });
 
   it('seals what the check then accepts, and refuses after any flipped bit', () => {

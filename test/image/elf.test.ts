@@ -1,9 +1,11 @@
+import { readFileSync, rmSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { loadBoard } from '../../boards/board.js';
 import { readElf } from '../../codegen/image/elf.js';
 import { flatImage } from '../../codegen/image/image.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+import { type BenchImage, buildBenchImage, skipWithoutCompiler } from '../emulator/bench-program.js';
 
 interface TestSegment {
   readonly address: number;
@@ -171,3 +173,78 @@ describe('ELF reader', () => {
     );
   });
 });
+
+for (const compiler of ['gcc', 'zig'] as const) {
+  describe(`ELF reader, on a program linked with ${compiler}`, () => {
+    const board = loadBoard('rp2040');
+    let program: BenchImage;
+    let file: Buffer;
+
+    before(async function () {
+      skipWithoutCompiler(this, 'rp2040', compiler);
+      program = await buildBenchImage(compiler);
+      file = readFileSync(program.programPath);
+    });
+
+    after(() => {
+      if (program !== undefined) rmSync(program.folder, { recursive: true });
+    });
+
+    /** Refused, or read: nothing else may happen, whatever the file holds. */
+    function readOrRefused(bytes: Uint8Array): void {
+      try {
+        flatImage(readElf(bytes, 'x.elf'), board);
+      } catch (error) {
+        if (!(error instanceof FsvaeError)) throw error;
+        expect(error.message).not.to.match(/\n/);
+      }
+    }
+
+    it('finds what the linker placed, and the image that was made of it', () => {
+      const elf = readElf(file, 'x.elf');
+      const reset = elf.symbols.get('Reset_Handler')!;
+      expect(elf.entry | 1).to.equal(reset | 1);
+      const image = flatImage(elf, board);
+      expect(Buffer.from(image.bytes).equals(program.image.bytes)).to.equal(true);
+      const vectors = new DataView(image.bytes.buffer, image.bytes.byteOffset + 256);
+      expect(vectors.getUint32(0, true), 'initial stack pointer').to.equal(elf.symbols.get('__stack_top'));
+      expect(vectors.getUint32(4, true), 'reset vector').to.equal(reset | 1);
+    });
+
+    it('refuses it cut anywhere before its end', () => {
+      // The tables lie at the file's end, so that no shorter file can be whole.
+      for (let length = 0; length < file.length; length += Math.max(1, Math.floor(file.length / 500))) {
+        expect(() => readElf(file.subarray(0, length), 'x.elf'), `${length} bytes`).to.throw(FsvaeError);
+      }
+    });
+
+    it('is never more than refused with bits flipped, anywhere', () => {
+      fc.assert(
+        fc.property(fc.array(fc.nat(8 * file.length - 1), { minLength: 1, maxLength: 20 }), (bits) => {
+          const copy = Uint8Array.from(file);
+          for (const bit of bits) copy[bit >> 3] ^= 1 << (bit & 7);
+          readOrRefused(copy);
+        }),
+        { numRuns: 200 },
+      );
+    });
+
+    it('is never more than refused with any word of its headers replaced', () => {
+      const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+      const tables: [number, number][] = [
+        [0, HEADER],
+        [view.getUint32(28, true), view.getUint16(44, true) * PROGRAM_HEADER],
+        [view.getUint32(32, true), view.getUint16(48, true) * SECTION_HEADER],
+      ];
+      for (const [start, length] of tables) {
+        for (let at = start; at < start + length; at += 2) {
+          for (const value of [0, 1, 0x7fff, 0x8000, 0xffff]) {
+            const copy = Uint8Array.from(file);
+            new DataView(copy.buffer).setUint16(at, value, true);
+            readOrRefused(copy);
+          }
+        }
+      }
+    });
+  });
+}
