@@ -145,8 +145,8 @@ for (const compiler of ['gcc', 'zig'] as const) {
       ['h', /misaligned halfword read/],
       ['u', /misaligned word store/],
       ['f', /store to 0x10000200, which is no RAM/],
-      ['a', /0x30000000/],
-      ['l', /0x30000000/],
+      ['a', /Write to undefined address: 30000000/],
+      ['l', /Read from invalid memory address: 30000000/],
       ['x', /undefined instruction/],
     ] as const) {
       it(`reports a fault on the link and starts again: ${fault.source}`, () => {
