@@ -12,6 +12,8 @@ import { MAX_TOTAL_BYTES, type ZipArchive } from './zip.js';
 /** Under these keys training scripts keep the state_dict beside epoch, optimizer and the like. */
 const WRAPPER_KEYS = ['state_dict', 'model_state_dict', 'model', 'net', 'network'];
 const PICKLE_NAME = 'data.pkl';
+/** Tied weights are two views of one storage. More views of the same bytes are how kilobytes could claim gigabytes. */
+const MOST_SHARING = 4;
 
 function isFloat(type: ElementType): type is FloatType {
   return type in FLOAT_BYTES;
@@ -153,6 +155,7 @@ export function readTorchTensors(archive: ZipArchive, source: string): Map<strin
   const stateDict = findStateDict(readPickle(archive.read(`${folder}${PICKLE_NAME}`), source), source);
   const wanted: { name: string; tensor: PickledTensor; type: FloatType; entry: string; count: number }[] = [];
   let total = 0;
+  const viewed = new Map<string, number>();
   for (const [name, tensor] of stateDict) {
     const { type } = tensor.storage;
     if (!isFloat(type) || tensor.shape.length === 0) continue;
@@ -160,7 +163,16 @@ export function readTorchTensors(archive: ZipArchive, source: string): Map<strin
     const entry = `${folder}data/${tensor.storage.key}`;
     checkStorage(archive, quoted, tensor, entry, source);
     const count = countElements(quoted, tensor, source);
-    total += count * FLOAT_BYTES[type];
+    const shared = (viewed.get(entry) ?? 0) + count * FLOAT_BYTES[type];
+    viewed.set(entry, shared);
+    if (shared > MOST_SHARING * archive.sizeOf(entry)!) {
+      throw new FsvaeError(
+        'input',
+        `${source}: tensor ${quoted} brings the views of entry ${quoteName(entry)} to ${shared} bytes, more than ` +
+          `${MOST_SHARING} times the ${archive.sizeOf(entry)!} that it has: save each tensor after .clone()`,
+      );
+    }
+    total += count * (type === 'F64' ? 8 : 4); // as decodeFloats widens them
     if (total > MAX_TOTAL_BYTES) {
       throw new FsvaeError(
         'input',

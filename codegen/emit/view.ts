@@ -4,7 +4,7 @@ import type { LayerBounds } from '../../runtime-ts/bounds.js';
 import { signedBits } from '../../runtime-ts/bounds.js';
 import type { ConvTransposeLayer, LinearLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from '../plan/plan.js';
-import { rowWords, type Section } from '../plan/weights.js';
+import { rowBytes, type Section } from '../plan/weights.js';
 import { int32Literal, layerIdentifier, wordLines } from './c-text.js';
 
 export interface LibraryOptions {
@@ -67,7 +67,7 @@ function plannedFields(plan: Plan, planned: PlannedLayer) {
     lanes: planned.lanes ? 1 : 0,
     wideParams: planned.wideParams ? 1 : 0,
     row: planned.row,
-    rowWords: rowWords(planned.layer.weightBits),
+    rowBytes: rowBytes(planned.layer.weightBits),
   };
 }
 
@@ -106,8 +106,8 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
       membrane: `HIDDEN_${i}_MEMBRANE`,
       input: i === 0 ? 'z_events' : `AT(const uint16_t, HIDDEN_${i - 1}_EVENTS)`,
       output: next === undefined ? 'inputs' : `AT(uint16_t, HIDDEN_${i}_EVENTS)`,
-      // The last layer's rows are indexed by input; the others by the first word of a row.
-      scale: next === undefined ? 1 : rowWords(next.layer.weightBits),
+      // The last layer's weights are indexed by input; of the others, events are offsets of rows in bytes.
+      scale: next === undefined ? 1 : rowBytes(next.layer.weightBits),
     };
   });
   const phaseNames = ['drawing', 'prior', 'decoder_input', ...plan.decoder.map((planned) => planned.layer.name)];
@@ -127,7 +127,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     leakMultiplier: model.leak.multiplier,
     leakShift: model.leak.shift,
     choiceReject: 2 ** 32 % config.choices,
-    zScale: plan.hidden.length === 0 ? 1 : rowWords(plan.hidden[0].layer.weightBits),
+    zScale: plan.hidden.length === 0 ? 1 : rowBytes(plan.hidden[0].layer.weightBits),
     rowCount: plan.rows.length,
     rows: plan.rows,
     proof: [

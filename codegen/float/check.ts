@@ -54,6 +54,8 @@ export interface CheckedLayer {
 export interface CheckReport {
   readonly samples: number;
   readonly layers: readonly CheckedLayer[];
+  /** Arrays of counts or spikes in the recording that belong to no layer of prior or decoder: nothing was compared. */
+  readonly ignored: readonly string[];
   readonly ties: readonly Tie[];
   readonly mismatches: readonly CheckMismatch[];
   /** Largest difference of a pixel in -1 .. 1. */
@@ -111,15 +113,32 @@ class Recording {
     const first = arrays.get('choices');
     if (first === undefined)
       throw new FsvaeError('input', 'the recording holds no array "choices" (docs/recording.md)');
-    this.samples = first.shape[0];
+    this.samples = first.shape[0] ?? 0;
+    if (this.samples < 1) throw new FsvaeError('input', 'the recording holds no sample: array "choices" is empty');
     this.shape('choices', [timeSteps, latentChannels]);
     this.shape('z', [latentChannels, timeSteps]);
     this.shape('image', [channels, imageSize, imageSize]);
+    this.wholeNumbers('choices', model.config.choices - 1);
+    this.wholeNumbers('z', 1);
     this.generated = !['count_q', 'latent_x', 'input'].some((name) => arrays.has(name));
   }
 
-  has(name: string): boolean {
-    return this.arrays.has(name);
+  /** Names of recorded counts and spikes for which `layers` has no layer. */
+  unknown(layers: readonly string[]): string[] {
+    const known = new Set(['count_q', 'count_p', ...layers.flatMap((name) => [`count_${name}`, `spk_${name}`])]);
+    return [...this.arrays.keys()].filter((name) => /^(count|spk)_/.test(name) && !known.has(name));
+  }
+
+  /** Asked before anything is narrowed to bytes, where 257 would pass for 1. */
+  private wholeNumbers(name: string, largest: number): void {
+    const { data } = this.arrays.get(name)!;
+    const at = data.findIndex((value: number) => !Number.isInteger(value) || value < 0 || value > largest);
+    if (at >= 0) {
+      throw new FsvaeError(
+        'input',
+        `array "${name}" of the recording holds ${data[at]} at element ${at}, but only whole numbers 0 .. ${largest} can be`,
+      );
+    }
   }
 
   private shape(name: string, rest: readonly number[]): NpzArray {
@@ -153,16 +172,17 @@ class Recording {
     return turned;
   }
 
-  /** Recorded spikes of one of the first two samples: numpy.packbits of (2, neurons in the checkpoint's order, T). */
+  /** Recorded spikes of one of the first two samples: numpy.packbits of (2 or 1, neurons in the checkpoint's order, T). */
   spikes(name: string, neurons: number, channels: number, sample: number): Uint8Array | undefined {
     const array = this.arrays.get(`spk_${name}`);
     if (array === undefined || sample > 1) return undefined;
     const { timeSteps } = this.model.config;
-    const bits = 2 * neurons * timeSteps;
+    const packed = Math.min(2, this.samples);
+    const bits = packed * neurons * timeSteps;
     if (array.data.length !== Math.ceil(bits / 8)) {
       throw new FsvaeError(
         'input',
-        `array "spk_${name}" has ${array.data.length} bytes, but two samples take ${Math.ceil(bits / 8)}`,
+        `array "spk_${name}" has ${array.data.length} bytes, but ${packed} samples take ${Math.ceil(bits / 8)}`,
       );
     }
     const spikes = new Uint8Array(neurons * timeSteps);
@@ -352,7 +372,7 @@ class Checker {
  * @throws FsvaeError `input` when an array that must be there is not, or has another shape than the checkpoint gives
  */
 export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, NpzArray>): CheckReport {
-  const { timeSteps, latentChannels, channels, imageSize, choices: k } = model.config;
+  const { timeSteps, latentChannels, channels, imageSize } = model.config;
   const recording = new Recording(model, arrays);
   const checker = new Checker(model);
   const decoderLayers: Layer[] = [model.decoderInput, ...model.decoder];
@@ -378,8 +398,6 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
   let imageError = 0;
   for (let sample = 0; sample < recording.samples; sample++) {
     const choices = Uint8Array.from(recording.sample('choices', [timeSteps, latentChannels], sample)!);
-    const outside = choices.findIndex((choice) => choice >= k);
-    if (outside >= 0) throw new FsvaeError('input', `array "choices" holds ${choices[outside]}, but k is ${k}`);
     const z = recording.timeMajor(recording.sample('z', [latentChannels, timeSteps], sample)!, timeSteps);
 
     // The prior sees the recorded z, so that one tie does not carry on into another digit.
@@ -397,6 +415,7 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
     };
     checker.check({ layers: model.prior, expectations, input: shifted }, sample);
 
+    let failedImageError = 0;
     const recorded = Float64Array.from(recording.sample('image', [channels, imageSize, imageSize], sample)!);
     counted(model.readout.name, 'image', recorded.length);
     checker.check(
@@ -409,11 +428,18 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
         finish: (spikes) => {
           const image = runReadout(model.readout, spikes, timeSteps);
           let worst = 0;
+          let error = 0;
           image.forEach((value, i) => {
-            if (Math.abs(value - recorded[i]) > Math.abs(image[worst] - recorded[worst])) worst = i;
+            const difference = Math.abs(value - recorded[i]);
+            // A recorded NaN compares with nothing: it is as wrong as a pixel can be.
+            const distance = Number.isNaN(difference) ? Infinity : difference;
+            if (distance > error) {
+              error = distance;
+              worst = i;
+            }
           });
-          const error = Math.abs(image[worst] - recorded[worst]);
-          if (error > IMAGE_TOLERANCE || Number.isNaN(error)) {
+          if (error > IMAGE_TOLERANCE) {
+            failedImageError = error;
             return {
               layer: model.readout.name,
               sample,
@@ -423,12 +449,14 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
               actual: image[worst],
             };
           }
+          failedImageError = 0;
           imageError = Math.max(imageError, error);
           return undefined;
         },
       },
       sample,
     );
+    imageError = Math.max(imageError, failedImageError);
   }
   const order = [...model.prior, ...decoderLayers, model.readout].map((layer) => layer.name);
   return {
@@ -436,6 +464,7 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
     layers: [...values]
       .sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))
       .map(([name, entry]) => ({ name, compared: [...entry.compared], values: entry.values })),
+    ignored: recording.unknown(order),
     ties: checker.ties,
     mismatches: checker.mismatches,
     imageError,
@@ -455,6 +484,7 @@ export function formatCheckReport(report: CheckReport): string {
       `  ${layer.name.padEnd(width)}  ${String(layer.values).padStart(8)} ${layer.compared.join(', ')}: ${verdict}`,
     );
   }
+  if (report.ignored.length > 0) lines.push(`  not compared, no layer here: ${report.ignored.join(', ')}`);
   for (const tie of report.ties) {
     lines.push(
       `  tie: ${tie.layer}, sample ${tie.sample}, step ${tie.step}, neuron ${tie.neuron}: membrane ` +

@@ -70,6 +70,10 @@ const EPSILON = 1e-5;
 const MOST_CHOICES = 256;
 const MOST_TIME_STEPS = 32;
 const MOST_LAYERS = 16;
+/** The integer model's own limit (model-file). */
+const MOST_IMAGE_SIZE = 1024;
+/** Each layer doubles the map, so a few bytes of weights could ask for gigabytes; the paper's largest layer has 2^17. */
+const MOST_NEURONS = 2 ** 20;
 
 /** Parts of a whole checkpoint that generation does not use. */
 const UNUSED = /^(encoder\.|before_latent_layer\.|posterior\.)/;
@@ -82,6 +86,10 @@ class TensorTable {
   private readonly used = new Set<string>();
 
   constructor(private readonly checkpoint: Checkpoint) {}
+
+  get source(): string {
+    return this.checkpoint.source;
+  }
 
   has(name: string): boolean {
     return this.checkpoint.tensors.has(name);
@@ -162,8 +170,33 @@ function batchNorm(
   threshold: number,
 ): { factor: Float64Array; offset: Float64Array } {
   const [gamma, beta, mean, variance] = BN_PARTS.map((part) => table.values(`${name}.bn.${part}`));
+  const negative = variance.findIndex((value) => value < 0);
+  if (negative >= 0) {
+    throw new FsvaeError(
+      'input',
+      `${table.source}: tensor "${name}.bn.running_var"[${negative}] is ${variance[negative]}, but a variance is >= 0: ` +
+        'the file is damaged',
+    );
+  }
   const factor = gamma.map((g, c) => (alpha * threshold * g) / Math.sqrt(variance[c] + EPSILON));
   return { factor, offset: factor.map((f, c) => beta[c] - mean[c] * f) };
+}
+
+/** Finite tensors can still multiply to infinity, in float64 checkpoints or with an absurd threshold. */
+function requireFoldable(table: TensorTable, name: string, weight: Float64Array, bias: Float64Array): void {
+  for (const [part, values] of [
+    ['weight', weight],
+    ['bias', bias],
+  ] as const) {
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) {
+      throw new FsvaeError(
+        'input',
+        `${table.source}: ${name}.${part}, element ${at}, is ${values[at]} once tdBN is folded into it: ` +
+          'the training diverged; take an earlier checkpoint',
+      );
+    }
+  }
 }
 
 function foldedLinear(table: TensorTable, name: string, alpha: number, threshold: number): FloatLinear {
@@ -171,6 +204,7 @@ function foldedLinear(table: TensorTable, name: string, alpha: number, threshold
   const { factor, offset } = batchNorm(table, name, alpha, threshold);
   const weight = table.values(`${name}.weight`).map((w, i) => w * factor[Math.floor(i / inFeatures)]);
   const bias = table.values(`${name}.bias`).map((b, c) => b * factor[c] + offset[c]);
+  requireFoldable(table, name, weight, bias);
   return { kind: 'linear', name, inFeatures, outFeatures, weight, bias };
 }
 
@@ -179,6 +213,7 @@ function foldedConvTranspose(table: TensorTable, name: string, inSize: number, t
   const { factor, offset } = batchNorm(table, name, ALPHA_DECODER, threshold);
   const weight = table.values(`${name}.weight`).map((w, i) => w * factor[Math.floor(i / 9) % outChannels]);
   const bias = table.values(`${name}.bias`).map((b, c) => b * factor[c] + offset[c]);
+  requireFoldable(table, name, weight, bias);
   return { kind: 'conv-transpose', name, inChannels, outChannels, inSize, weight, bias };
 }
 
@@ -193,12 +228,16 @@ function countLayers(table: TensorTable, prefix: string): number {
  * Reads the prior and decoder of a checkpoint. Everything about the network follows from shapes; tau and the threshold
  * are constants of the authors' code, so they are options here.
  *
- * @throws FsvaeError `input` listing all missing, unexpected and misshaped tensors, or naming a value that is not finite
+ * @throws FsvaeError `input` listing all missing, unexpected, misshaped and too large tensors, or naming a value that is
+ *   not finite or a variance below 0; `usage` for tau outside 0 <= tau < 1 or a threshold that is not above 0
  */
 export function readFloatModel(checkpoint: Checkpoint, options: FloatModelOptions = {}): FloatModel {
   const tau = options.tau ?? 0.25;
   const threshold = options.threshold ?? 0.2;
-  if (!(threshold > 0)) throw new FsvaeError('usage', `threshold ${threshold} must be greater than 0`);
+  if (!(threshold > 0 && threshold < Infinity)) {
+    throw new FsvaeError('usage', `threshold ${threshold} must be a number greater than 0`);
+  }
+  if (!(tau >= 0 && tau < 1)) throw new FsvaeError('usage', `tau ${tau} must be at least 0 and less than 1`);
   const table = new TensorTable(checkpoint);
 
   const decoderInputShape = expectLayer(table, 'decoder_input', ['bottom map', 'C'], 0);
@@ -251,6 +290,17 @@ export function readFloatModel(checkpoint: Checkpoint, options: FloatModelOption
       table.problem(
         `decoder_input.weight has ${decoderInputShape[0]} outputs, expected a square map of ${bottomChannels} channels for ${convNames[0]}`,
       );
+    } else {
+      convShapes.forEach((shape, i) => {
+        const size = bottomSize * 2 ** (i + 1);
+        const neurons = size * size * (shape?.[1] ?? 1);
+        if (neurons > MOST_NEURONS) {
+          table.problem(`${convNames[i]} gives a map of ${neurons} neurons, at most ${MOST_NEURONS} are taken`);
+        }
+      });
+      const size = bottomSize * 2 ** convShapes.length;
+      if (size > MOST_IMAGE_SIZE)
+        table.problem(`the image has ${size} pixels a side, at most ${MOST_IMAGE_SIZE} are taken`);
     }
   }
   table.finish();

@@ -7,7 +7,7 @@ import { modelHash } from '../../runtime-ts/model-file.js';
 import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
 import type { ConvTransposeLayer, IntegerModel, LinearLayer } from '../../runtime-ts/model.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
-import { layOutWeights, needsWideParams, rowWords, type Weights } from './weights.js';
+import { layOutWeights, needsWideParams, rowBytes, type Weights } from './weights.js';
 
 interface PlannedBase {
   readonly bounds: LayerBounds;
@@ -49,8 +49,8 @@ export interface Plan {
   readonly latentBytes: number;
 }
 
-/** Event lists hold the row's first word in 16 bits. */
-const MOST_EVENT_ROWS = 65536;
+/** An event is the offset of a row, in bytes, in 16 bits; of the prior's last layer the index of an input. */
+const MOST_EVENT = 65536;
 
 /** The phases of a run, in which buffers live: drawing, prior, decoder_input, then one for each map layer. */
 const DRAWING = 0;
@@ -130,8 +130,11 @@ export function makePlan(model: IntegerModel, modelName: string): Plan {
   });
   const blocked = (layer: LinearLayer | ConvTransposeLayer): PlannedLayer => {
     const inputs = layer.kind === 'linear' ? layer.inFeatures : layer.inChannels;
-    if (inputs * rowWords(layer.weightBits) > MOST_EVENT_ROWS) {
-      throw new FsvaeError('input', `${layer.name} has ${inputs} inputs; the kernels take at most 32768`);
+    if (inputs * rowBytes(layer.weightBits) > MOST_EVENT) {
+      throw new FsvaeError(
+        'input',
+        `${layer.name} has ${inputs} inputs; the kernels take at most ${MOST_EVENT / rowBytes(layer.weightBits)}`,
+      );
     }
     return {
       ...base(layer),
@@ -141,8 +144,8 @@ export function makePlan(model: IntegerModel, modelName: string): Plan {
     };
   };
   const last = model.prior[model.prior.length - 1];
-  if (last.inFeatures > MOST_EVENT_ROWS) {
-    throw new FsvaeError('input', `${last.name} has ${last.inFeatures} inputs; the kernels take at most 65536`);
+  if (last.inFeatures > MOST_EVENT) {
+    throw new FsvaeError('input', `${last.name} has ${last.inFeatures} inputs; the kernels take at most ${MOST_EVENT}`);
   }
   const kept = model.prior.map((layer) => boundsOf(layer.name));
   const membraneBits = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16) ? 16 : 32;

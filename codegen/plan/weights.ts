@@ -30,6 +30,11 @@ export function rowWords(bits: 8 | 4): number {
   return bits === 8 ? 2 : 1;
 }
 
+/** Bytes of one row: the unit of events. */
+export function rowBytes(bits: 8 | 4): number {
+  return 4 * rowWords(bits);
+}
+
 /** True where a bias or threshold of the layer needs more than 16 bits. */
 export function needsWideParams(layer: SpikingLayer): boolean {
   const fits = (value: number): boolean => value >= -32768 && value <= 32767;

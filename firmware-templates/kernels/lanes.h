@@ -28,44 +28,77 @@ typedef struct {
     int32_t sum[FSVAE_BLOCK];
 } fsvae_sums;
 
-/* Adds one row of bytes for each event. events[i] is the row's first word. */
-static FSVAE_OUT_OF_LINE void fsvae_add_bytes(fsvae_lanes *sums, const uint32_t *rows, const uint16_t *events,
-                                              uint32_t count)
+/* Where one kernel position stands in its events: `list` and `count` of the step to come. */
+typedef struct {
+    const uint32_t *rows;  /* row of input 0 */
+    const uint16_t *list;  /* this step's events: offsets of rows in bytes */
+    const uint16_t *count; /* this step's number of events */
+} fsvae_cursor;
+
+static inline const uint32_t *fsvae_row(const uint32_t *rows, uint16_t event)
 {
-    uint32_t whole0 = 0, odd0 = 0, whole1 = 0, odd1 = 0;
-    const uint16_t *end = events + count;
-    while (events != end) {
-        const uint32_t *row = rows + *events++;
-        uint32_t a = row[0];
-        uint32_t b = row[1];
-        whole0 += a;
-        odd0 += (a >> 8) & 0x00ff00ffu;
-        whole1 += b;
-        odd1 += (b >> 8) & 0x00ff00ffu;
-    }
-    sums->lane[0] += whole0 - (odd0 << 8);
-    sums->lane[1] += odd0;
-    sums->lane[2] += whole1 - (odd1 << 8);
-    sums->lane[3] += odd1;
+    return rows + event / 4u;
 }
 
-/* Adds one row of nibbles for each event. */
-static FSVAE_OUT_OF_LINE void fsvae_add_nibbles(fsvae_lanes *sums, const uint32_t *rows, const uint16_t *events,
-                                                uint32_t count)
+/* Adds one row of bytes for each event of one step at every kernel position, and moves the cursors on to the next step.
+ * sums: takes the biased sums. stride: bytes from one step's events to the next one's. Returns the number of events. */
+#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
+uint32_t fsvae_gather_bytes(fsvae_lanes *sums, fsvae_cursor *cursor, const fsvae_cursor *end, uint32_t stride);
+#else
+static FSVAE_OUT_OF_LINE uint32_t fsvae_gather_bytes(fsvae_lanes *sums, fsvae_cursor *cursor, const fsvae_cursor *end,
+                                                     uint32_t stride)
 {
-    uint32_t l0 = 0, l1 = 0, l2 = 0, l3 = 0;
-    const uint16_t *end = events + count;
-    while (events != end) {
-        uint32_t row = rows[*events++];
-        l0 += row & 0x000f000fu;
-        l1 += (row >> 4) & 0x000f000fu;
-        l2 += (row >> 8) & 0x000f000fu;
-        l3 += (row >> 12) & 0x000f000fu;
+    uint32_t whole0 = 0, odd0 = 0, whole1 = 0, odd1 = 0, total = 0;
+    for (; cursor != end; cursor++) {
+        const uint32_t *rows = cursor->rows;
+        const uint16_t *event = cursor->list;
+        const uint16_t *last = event + *cursor->count;
+        total += *cursor->count;
+        cursor->list += stride / 2u;
+        cursor->count++;
+        while (event != last) {
+            const uint32_t *row = fsvae_row(rows, *event++);
+            uint32_t a = row[0];
+            uint32_t b = row[1];
+            whole0 += a;
+            odd0 += (a >> 8) & 0x00ff00ffu;
+            whole1 += b;
+            odd1 += (b >> 8) & 0x00ff00ffu;
+        }
     }
-    sums->lane[0] += l0;
-    sums->lane[1] += l1;
-    sums->lane[2] += l2;
-    sums->lane[3] += l3;
+    sums->lane[0] = whole0 - (odd0 << 8);
+    sums->lane[1] = odd0;
+    sums->lane[2] = whole1 - (odd1 << 8);
+    sums->lane[3] = odd1;
+    return total;
+}
+#endif
+
+/* The same for rows of nibbles. */
+static FSVAE_OUT_OF_LINE uint32_t fsvae_gather_nibbles(fsvae_lanes *sums, fsvae_cursor *cursor, const fsvae_cursor *end,
+                                                       uint32_t stride)
+{
+    uint32_t l0 = 0, l1 = 0, l2 = 0, l3 = 0, total = 0;
+    for (; cursor != end; cursor++) {
+        const uint32_t *rows = cursor->rows;
+        const uint16_t *event = cursor->list;
+        const uint16_t *last = event + *cursor->count;
+        total += *cursor->count;
+        cursor->list += stride / 2u;
+        cursor->count++;
+        while (event != last) {
+            uint32_t row = *fsvae_row(rows, *event++);
+            l0 += row & 0x000f000fu;
+            l1 += (row >> 4) & 0x000f000fu;
+            l2 += (row >> 8) & 0x000f000fu;
+            l3 += (row >> 12) & 0x000f000fu;
+        }
+    }
+    sums->lane[0] = l0;
+    sums->lane[1] = l1;
+    sums->lane[2] = l2;
+    sums->lane[3] = l3;
+    return total;
 }
 
 /* Takes the bias of `count` events off every lane. bias: 128 for bytes, 8 for nibbles. */
@@ -102,15 +135,22 @@ static inline int32_t fsvae_nibble_weight(const uint32_t *row, unsigned c)
     return (int32_t)((row[0] >> shift) & 0xfu) - 8;
 }
 
-/* The plain twin of both: no lanes, 32-bit sums. Same bits wherever lanes are allowed. */
-static inline void fsvae_add_plain(fsvae_sums *sums, const uint32_t *rows, const uint16_t *events, uint32_t count,
-                                   unsigned weight_bits)
+/* The plain twin of both: no lanes, 32-bit sums without bias. Same bits wherever lanes are allowed. */
+static inline void fsvae_gather_plain(fsvae_sums *sums, fsvae_cursor *cursor, const fsvae_cursor *end, uint32_t stride,
+                                      unsigned weight_bits)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t *row = rows + events[i];
-        for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
-            sums->sum[c] += weight_bits == 8u ? fsvae_byte_weight(row, c) : fsvae_nibble_weight(row, c);
+    for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
+        sums->sum[c] = 0;
+    }
+    for (; cursor != end; cursor++) {
+        for (uint32_t i = 0; i < *cursor->count; i++) {
+            const uint32_t *row = fsvae_row(cursor->rows, cursor->list[i]);
+            for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
+                sums->sum[c] += weight_bits == 8u ? fsvae_byte_weight(row, c) : fsvae_nibble_weight(row, c);
+            }
         }
+        cursor->list += stride / 2u;
+        cursor->count++;
     }
 }
 

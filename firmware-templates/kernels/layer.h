@@ -24,9 +24,15 @@ typedef struct {
     uint8_t row;             /* this layer's row in a trace */
 } fsvae_layer;
 
+/* Words of one row, and bytes: the unit of events. */
 static inline uint32_t fsvae_row_words(const fsvae_layer *layer)
 {
     return layer->weight_bits == 8u ? 2u : 1u;
+}
+
+static inline uint32_t fsvae_row_bytes(const fsvae_layer *layer)
+{
+    return 4u * fsvae_row_words(layer);
 }
 
 static inline uint32_t fsvae_blocks(const fsvae_layer *layer)
@@ -34,14 +40,13 @@ static inline uint32_t fsvae_blocks(const fsvae_layer *layer)
     return (layer->outputs + FSVAE_BLOCK - 1u) / FSVAE_BLOCK;
 }
 
-/* Events of one input position, for each step: which rows to add. list[t * capacity] begins step t. */
+/* Events of one input position, for each step: offsets of the rows to add. list[t * inputs] begins step t. */
 typedef struct {
     const uint16_t *list;
     const uint16_t *count; /* T counts */
-    uint32_t capacity;
 } fsvae_events;
 
-/* Turns the trains of one position into event lists. scale: row words of the layer that reads them. */
+/* Turns the trains of one position into event lists. scale: row bytes of the layer that reads them. */
 static inline void fsvae_list_events(const fsvae_train *trains, uint32_t inputs, uint32_t scale, uint16_t *list,
                                      uint16_t *count)
 {
@@ -110,14 +115,14 @@ static inline void fsvae_lif(fsvae_cell *cell, int32_t sum, unsigned fraction_bi
     cell->carried = u;
 }
 
-/* Adds one event list to the lanes of a layer that has them. */
-static inline void fsvae_add_lanes(fsvae_lanes *lanes, const uint32_t *rows, const uint16_t *events, uint32_t count,
-                                   unsigned weight_bits)
+/* Sums of one step, in lanes, without bias. The layer has lanes. */
+static inline void fsvae_gather_lanes(const fsvae_layer *layer, fsvae_lanes *lanes, fsvae_cursor *cursor,
+                                      const fsvae_cursor *end, uint32_t stride)
 {
-    if (weight_bits == 8u) {
-        fsvae_add_bytes(lanes, rows, events, count);
+    if (layer->weight_bits == 8u) {
+        fsvae_unbias(lanes, fsvae_gather_bytes(lanes, cursor, end, stride), 128u);
     } else {
-        fsvae_add_nibbles(lanes, rows, events, count);
+        fsvae_unbias(lanes, fsvae_gather_nibbles(lanes, cursor, end, stride), 8u);
     }
 }
 

@@ -10,30 +10,33 @@
 /* One step of a hidden layer.
  *
  * carried: one membrane for each output, kept between steps. events: this step's inputs. out: takes the rows of the
- * next layer that fire, scale words each. fired: takes one byte for each block, bit c for its channel c (rule T1).
+ * next layer that fire, `scale` apart. fired: takes one byte for each block, bit c for its channel c (rule T1).
  * Returns how many fired. */
 static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const uint16_t *events,
                                      uint32_t count, uint32_t scale, uint16_t *out, uint8_t *fired, unsigned step,
                                      const fsvae_watch *watch)
 {
     uint32_t block_words = layer->inputs * fsvae_row_words(layer);
+    uint16_t this_step = (uint16_t)count;
     uint32_t spikes = 0;
     for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
-        const uint32_t *rows = layer->weights + block * block_words;
         uint32_t first = block * FSVAE_BLOCK;
         uint32_t channels = layer->outputs - first < FSVAE_BLOCK ? layer->outputs - first : FSVAE_BLOCK;
         fsvae_cell cells[FSVAE_BLOCK];
         int32_t membranes[FSVAE_BLOCK];
-        fsvae_sums sums = {{0, 0, 0, 0, 0, 0, 0, 0}};
+        fsvae_sums sums;
+        fsvae_cursor tap;
         uint32_t bits = 0;
         fsvae_load_cells(layer, block, cells);
+        tap.rows = layer->weights + block * block_words;
+        tap.list = events;
+        tap.count = &this_step;
         if (layer->lanes != 0u) {
-            fsvae_lanes lanes = {{0, 0, 0, 0}};
-            fsvae_add_lanes(&lanes, rows, events, count, layer->weight_bits);
-            fsvae_unbias(&lanes, count, layer->weight_bits == 8u ? 128u : 8u);
+            fsvae_lanes lanes;
+            fsvae_gather_lanes(layer, &lanes, &tap, &tap + 1, 0);
             fsvae_unpack(&lanes, &sums);
         } else {
-            fsvae_add_plain(&sums, rows, events, count, layer->weight_bits);
+            fsvae_gather_plain(&sums, &tap, &tap + 1, 0, layer->weight_bits);
         }
         for (uint32_t c = 0; c < channels; c++) {
             cells[c].carried = carried[first + c];

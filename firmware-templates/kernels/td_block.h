@@ -8,11 +8,8 @@
 
 #include "layer.h"
 
-/* One kernel position: which rows, and which events choose among them. */
-typedef struct {
-    const uint32_t *rows;
-    fsvae_events events;
-} fsvae_tap;
+/* Most kernel positions that meet in one output (rule S3). */
+#define FSVAE_MOST_TAPS 4
 
 /* Rules L2 to L4 for the eight neurons, sums in lanes. Written out: no index, no loop, one base register. */
 static inline void fsvae_lif_lanes(fsvae_cell cells[FSVAE_BLOCK], const fsvae_lanes *sums, unsigned fraction_bits,
@@ -29,20 +26,14 @@ static inline void fsvae_lif_lanes(fsvae_cell cells[FSVAE_BLOCK], const fsvae_la
 }
 
 /* All steps, sums in 16-bit lanes. fraction_bits: the layer's; its callers pass a constant 0 where it is 0. */
-static inline void fsvae_run_lanes(const fsvae_layer *layer, fsvae_cell cells[FSVAE_BLOCK], const fsvae_tap *taps,
-                                   unsigned tap_count, unsigned fraction_bits, uint32_t neuron, uint32_t channels,
+static inline void fsvae_run_lanes(const fsvae_layer *layer, fsvae_cell cells[FSVAE_BLOCK], fsvae_cursor *taps,
+                                   const fsvae_cursor *end, unsigned fraction_bits, uint32_t neuron, uint32_t channels,
                                    const fsvae_watch *watch)
 {
+    uint32_t stride = 2u * layer->inputs;
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
-        fsvae_lanes lanes = {{0, 0, 0, 0}};
-        uint32_t count = 0;
-        for (unsigned i = 0; i < tap_count; i++) {
-            const fsvae_events *events = &taps[i].events;
-            uint32_t fired = events->count[t];
-            fsvae_add_lanes(&lanes, taps[i].rows, events->list + t * events->capacity, fired, layer->weight_bits);
-            count += fired;
-        }
-        fsvae_unbias(&lanes, count, layer->weight_bits == 8u ? 128u : 8u);
+        fsvae_lanes lanes;
+        fsvae_gather_lanes(layer, &lanes, taps, end, stride);
         if (fsvae_probing(watch, layer->row, t)) {
             int32_t membranes[FSVAE_BLOCK];
             fsvae_sums sums;
@@ -57,17 +48,15 @@ static inline void fsvae_run_lanes(const fsvae_layer *layer, fsvae_cell cells[FS
 }
 
 /* All steps, plain 32-bit sums. */
-static inline void fsvae_run_plain(const fsvae_layer *layer, fsvae_cell cells[FSVAE_BLOCK], const fsvae_tap *taps,
-                                   unsigned tap_count, uint32_t neuron, uint32_t channels, const fsvae_watch *watch)
+static inline void fsvae_run_plain(const fsvae_layer *layer, fsvae_cell cells[FSVAE_BLOCK], fsvae_cursor *taps,
+                                   const fsvae_cursor *end, uint32_t neuron, uint32_t channels,
+                                   const fsvae_watch *watch)
 {
+    uint32_t stride = 2u * layer->inputs;
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
-        fsvae_sums sums = {{0, 0, 0, 0, 0, 0, 0, 0}};
-        for (unsigned i = 0; i < tap_count; i++) {
-            const fsvae_events *events = &taps[i].events;
-            fsvae_add_plain(&sums, taps[i].rows, events->list + t * events->capacity, events->count[t],
-                            layer->weight_bits);
-        }
+        fsvae_sums sums;
         int32_t membranes[FSVAE_BLOCK];
+        fsvae_gather_plain(&sums, taps, end, stride, layer->weight_bits);
         fsvae_membranes(cells, &sums, layer->fraction_bits, membranes);
         for (unsigned c = 0; c < FSVAE_BLOCK; c++) {
             fsvae_lif(&cells[c], sums.sum[c], layer->fraction_bits, (uint32_t)1 << t);
@@ -78,22 +67,24 @@ static inline void fsvae_run_plain(const fsvae_layer *layer, fsvae_cell cells[FS
     }
 }
 
-/* trains: one for each of the block's channels that exists. neuron: index of the first, for probes. */
-static inline void fsvae_td_block(const fsvae_layer *layer, uint32_t block, const fsvae_tap *taps, unsigned tap_count,
+/* taps: one cursor for each kernel position, at step 0; used up. trains: one for each of the block's channels that exists.
+ * neuron: index of the first, for probes. */
+static inline void fsvae_td_block(const fsvae_layer *layer, uint32_t block, fsvae_cursor *taps, unsigned tap_count,
                                   fsvae_train *trains, uint32_t neuron, const fsvae_watch *watch)
 {
     fsvae_cell cells[FSVAE_BLOCK];
+    const fsvae_cursor *end = taps + tap_count;
     uint32_t channels = layer->outputs - block * FSVAE_BLOCK;
     if (channels > FSVAE_BLOCK) {
         channels = FSVAE_BLOCK;
     }
     fsvae_load_cells(layer, block, cells);
     if (layer->lanes == 0u) {
-        fsvae_run_plain(layer, cells, taps, tap_count, neuron, channels, watch);
+        fsvae_run_plain(layer, cells, taps, end, neuron, channels, watch);
     } else if (layer->fraction_bits == 0u) {
-        fsvae_run_lanes(layer, cells, taps, tap_count, 0, neuron, channels, watch);
+        fsvae_run_lanes(layer, cells, taps, end, 0, neuron, channels, watch);
     } else {
-        fsvae_run_lanes(layer, cells, taps, tap_count, layer->fraction_bits, neuron, channels, watch);
+        fsvae_run_lanes(layer, cells, taps, end, layer->fraction_bits, neuron, channels, watch);
     }
     for (uint32_t c = 0; c < channels; c++) {
         trains[c] = (fsvae_train)cells[c].train;
@@ -106,9 +97,10 @@ static inline void fsvae_td_linear(const fsvae_layer *layer, fsvae_events events
 {
     uint32_t block_words = layer->inputs * fsvae_row_words(layer);
     for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
-        fsvae_tap tap;
+        fsvae_cursor tap;
         tap.rows = layer->weights + block * block_words;
-        tap.events = events;
+        tap.list = events.list;
+        tap.count = events.count;
         fsvae_td_block(layer, block, &tap, 1, trains + block * FSVAE_BLOCK, block * FSVAE_BLOCK, watch);
     }
 }
@@ -126,7 +118,6 @@ static inline fsvae_events fsvae_position_events(const fsvae_layer *layer, const
     fsvae_events events;
     events.list = rows->list + position * FSVAE_TIME_STEPS * layer->inputs;
     events.count = rows->count + position * FSVAE_TIME_STEPS;
-    events.capacity = layer->inputs;
     return events;
 }
 
@@ -134,7 +125,7 @@ static inline void fsvae_list_row(const fsvae_layer *layer, const fsvae_train *i
 {
     for (uint32_t x = 0; x < layer->in_size; x++) {
         uint32_t position = (y & 1u) * layer->in_size + x;
-        fsvae_list_events(in + (y * layer->in_size + x) * layer->inputs, layer->inputs, fsvae_row_words(layer),
+        fsvae_list_events(in + (y * layer->in_size + x) * layer->inputs, layer->inputs, fsvae_row_bytes(layer),
                           rows->list + position * FSVAE_TIME_STEPS * layer->inputs,
                           rows->count + position * FSVAE_TIME_STEPS);
     }
@@ -154,15 +145,17 @@ static inline void fsvae_td_conv_transpose_rows(const fsvae_layer *layer, const 
         const uint32_t *weights = layer->weights + block * 9u * tap_words;
         for (uint32_t py = 0; py < 2u; py++) {
             for (uint32_t ox = 0; ox < out_size; ox++) {
-                fsvae_tap taps[4];
+                fsvae_cursor taps[FSVAE_MOST_TAPS];
                 unsigned count = 0;
                 uint32_t position = py * out_size + ox;
                 for (uint32_t dy = 0; dy <= py && y + dy < layer->in_size; dy++) {
                     uint32_t ky = py == 0u ? 1u : 2u - 2u * dy;
                     for (uint32_t dx = 0; dx <= (ox & 1u) && (ox >> 1) + dx < layer->in_size; dx++) {
                         uint32_t kx = (ox & 1u) == 0u ? 1u : 2u - 2u * dx;
+                        fsvae_events at = fsvae_position_events(layer, events, y + dy, (ox >> 1) + dx);
                         taps[count].rows = weights + (ky * 3u + kx) * tap_words;
-                        taps[count].events = fsvae_position_events(layer, events, y + dy, (ox >> 1) + dx);
+                        taps[count].list = at.list;
+                        taps[count].count = at.count;
                         count++;
                     }
                 }

@@ -195,6 +195,63 @@ describe('float network', () => {
     });
   }
 
+  it('refuses a variance below 0, which would fold to NaN', () => {
+    const broken = changed((tensors) => {
+      const { shape, data } = tensors.get('decoder.0.bn.running_var')!;
+      tensors.set('decoder.0.bn.running_var', { shape, data: Float32Array.from(data, (v, i) => (i === 2 ? -1 : v)) });
+    });
+    expect(() => readFloatModel(broken)).to.throw(
+      /tensor "decoder\.0\.bn\.running_var"\[2\] is -1, but a variance is >= 0/,
+    );
+  });
+
+  it('refuses finite values that fold to infinity', () => {
+    const broken = changed((tensors) => {
+      for (const name of ['decoder.0.weight', 'decoder.0.bn.weight']) {
+        const { shape, data } = tensors.get(name)!;
+        tensors.set(name, { shape, data: new Float64Array(data.length).fill(1e200) });
+      }
+    });
+    expect(() => readFloatModel(broken)).to.throw(/decoder\.0\.weight, element 0, is Infinity once tdBN is folded/);
+  });
+
+  for (const [options, message] of [
+    [{ tau: NaN }, /tau NaN must be/],
+    [{ tau: 1 }, /tau 1 must be/],
+    [{ tau: -0.25 }, /tau -0.25 must be/],
+    [{ threshold: 0 }, /threshold 0 must be/],
+    [{ threshold: Infinity }, /threshold Infinity must be/],
+  ] as const) {
+    it(`refuses ${Object.entries(options).join(' ')}`, () => {
+      expect(() => readFloatModel(checkpoint, options)).to.throw(message);
+    });
+  }
+
+  it('refuses a few kilobytes of decoder layers that would double the map to gigabytes', () => {
+    const deep = (layers: number, width = 1): Checkpoint => {
+      const tensors = new Map<string, CheckpointTensor>();
+      const put = (name: string, ...shape: number[]): void => {
+        tensors.set(name, { shape, data: new Float32Array(shape.reduce((product, size) => product * size, 1)) });
+      };
+      const layer = (name: string, out: number, ...shape: number[]): void => {
+        put(`${name}.weight`, ...shape);
+        for (const part of ['bias', 'bn.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var'])
+          put(`${name}.${part}`, out);
+      };
+      layer('prior.layers.0', 1, 1, 1);
+      layer('decoder_input', 1, 1, 1);
+      for (let i = 0; i < layers; i++) layer(`decoder.${i}`, 1, 1, 1, 3, 3, 1);
+      layer('final_layer.0', width, 1, width, 3, 3, 1);
+      put('final_layer.1.weight', width, 1, 3, 3, 1);
+      put('final_layer.1.bias', 1);
+      put('membrane_output_layer.coef', 1, 1, 1, 1, 1);
+      return { source: 'deep', tensors };
+    };
+    expect(readFloatModel(deep(9)).config.imageSize).to.equal(1024);
+    expect(() => readFloatModel(deep(10))).to.throw(/the image has 2048 pixels a side, at most 1024/);
+    expect(() => readFloatModel(deep(9, 2))).to.throw(/final_layer\.0 gives a map of 2097152 neurons, at most 1048576/);
+  });
+
   it('refuses k, T and maps outside their limits', () => {
     const long = changed((t) =>
       t.set('membrane_output_layer.coef', { shape: [1, 1, 1, 1, 33], data: new Float32Array(33) }),
@@ -353,6 +410,71 @@ describe('check of a recorded run', () => {
       shape: choices.shape,
       data: Uint8Array.from(choices.data as Uint8Array, () => k),
     });
-    expect(() => checkRecordedRun(model, beyond)).to.throw(/array "choices" holds 4, but k is 4/);
+    expect(() => checkRecordedRun(model, beyond)).to.throw(
+      /array "choices" of the recording holds 4 at element 0, but only whole numbers 0 \.\. 3 can be/,
+    );
+    expect(() => checkRecordedRun(model, record(model, 0))).to.throw(/holds no sample/);
+    expect(() =>
+      checkRecordedRun(model, new Map(arrays).set('choices', { shape: [], data: new Uint8Array(1) })),
+    ).to.throw(/holds no sample/);
+  });
+
+  for (const [name, factor, extra, held] of [
+    ['choices', 1, 256, /"choices" of the recording holds 25\d/],
+    ['choices', 1, 0.5, /"choices" of the recording holds \d\.5/],
+    ['choices', 1, NaN, /"choices" of the recording holds NaN/],
+    ['z', 257, 0, /"z" of the recording holds 257/],
+    ['z', -1, 0, /"z" of the recording holds -1/],
+  ] as const) {
+    it(`refuses ${name} * ${factor} + ${extra}, which a byte would turn into something plausible`, () => {
+      const arrays = record(model, 1);
+      const { shape, data } = arrays.get(name)!;
+      arrays.set(name, { shape, data: Float64Array.from(data, (value) => value * factor + extra) });
+      expect(() => checkRecordedRun(model, arrays)).to.throw(held);
+    });
+  }
+
+  for (const [value, error] of [
+    [NaN, Infinity],
+    [Infinity, Infinity],
+    [2, undefined],
+  ] as const) {
+    for (const pixel of [0, 5, imageSize * imageSize - 1]) {
+      it(`does not let ${value} at pixel ${pixel} pass, nor call the images equal`, () => {
+        const arrays = record(model, 2);
+        (arrays.get('image')!.data as Float32Array)[pixel] = value;
+        const report = checkRecordedRun(model, arrays);
+        expect(report.mismatches.map(({ what, sample }) => [what, sample])).to.deep.equal([[`pixel ${pixel}`, 0]]);
+        if (error === undefined) expect(report.imageError).to.be.within(1, 3);
+        else expect(report.imageError).to.equal(error);
+      });
+    }
+  }
+
+  it('compares packed spikes, of two samples or of the only one', () => {
+    for (const samples of [1, 2, 3]) {
+      const arrays = record(model, samples);
+      const [{ name, outFeatures }] = model.prior;
+      const bits = Array.from({ length: Math.min(2, samples) }, (_, n) => {
+        const { layers } = runPrior(model, drawChoices(BigInt(n), timeSteps, latentChannels, k));
+        return Array.from(
+          { length: outFeatures * timeSteps },
+          (__, i) => layers[0][(i % timeSteps) * outFeatures + Math.floor(i / timeSteps)],
+        );
+      }).flat();
+      const packed = new Uint8Array(Math.ceil(bits.length / 8));
+      bits.forEach((bit, i) => (packed[i >> 3] |= bit << (7 - (i & 7))));
+      arrays.set(`spk_${name}`, { shape: [packed.length], data: packed });
+      expect(checkRecordedRun(model, arrays).passed).to.equal(true);
+      packed[3] ^= 0x10;
+      expect(checkRecordedRun(model, arrays).mismatches[0]).to.include({ layer: name, sample: 0 });
+    }
+  });
+
+  it('says which recorded counts and spikes belong to no layer', () => {
+    const arrays = record(model, 1).set('count_decoder.99', { shape: [1, timeSteps], data: new Uint8Array(timeSteps) });
+    const report = checkRecordedRun(model, arrays);
+    expect(report.ignored).to.deep.equal(['count_decoder.99']);
+    expect(formatCheckReport(report)).to.contain('not compared, no layer here: count_decoder.99');
   });
 });

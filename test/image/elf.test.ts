@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { loadBoard } from '../../boards/board.js';
@@ -184,10 +184,6 @@ for (const compiler of ['gcc', 'zig'] as const) {
       skipWithoutCompiler(this, 'rp2040', compiler);
       program = await buildBenchImage(compiler);
       file = readFileSync(program.programPath);
-    });
-
-    after(() => {
-      if (program !== undefined) rmSync(program.folder, { recursive: true });
     });
 
     /** Refused, or read: nothing else may happen, whatever the file holds. */

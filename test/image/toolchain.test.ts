@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -107,6 +107,8 @@ describe('compiling', () => {
     expect(error.kind).to.equal('toolchain');
     expect(error.message).to.match(/wrong\.c:1:\d+: error: .*missing/);
     const log = error.message.split('all it said is in ')[1];
+    expect(log).to.equal(join(folder, 'compile.log'));
     expect(readFileSync(log, 'utf8')).to.contain('missing');
+    rmSync(folder, { recursive: true });
   });
 });

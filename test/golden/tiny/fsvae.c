@@ -262,7 +262,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
         uint16_t *inputs = history + t * prior_layers_2.inputs; /* of the last layer at this step */
         uint32_t count = z_count;
-        count = fsvae_td_linear_step(&prior_layers_0, AT(fsvae_membrane, HIDDEN_0_MEMBRANE), z_events, count, 2, AT(uint16_t, HIDDEN_0_EVENTS),
+        count = fsvae_td_linear_step(&prior_layers_0, AT(fsvae_membrane, HIDDEN_0_MEMBRANE), z_events, count, 8, AT(uint16_t, HIDDEN_0_EVENTS),
                                      fired, t, watch);
         trace_step(watch, 1, t, fired, count);
         fsvae_lap(watch, 1);
@@ -288,7 +288,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
             if (fires) {
                 z[c] = (fsvae_train)(z[c] | (1u << t));
                 fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
-                z_events[z_count++] = (uint16_t)(c * 2u);
+                z_events[z_count++] = (uint16_t)(c * 8u);
                 spikes++;
             }
         }
@@ -305,10 +305,9 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
         uint16_t *list = AT(uint16_t, LATENT_EVENTS);
         uint16_t *count = AT(uint16_t, LATENT_COUNT);
         fsvae_events events;
-        fsvae_list_events(AT(const fsvae_train, Z), FSVAE_LATENT_CHANNELS, 2, list, count);
+        fsvae_list_events(AT(const fsvae_train, Z), FSVAE_LATENT_CHANNELS, 8, list, count);
         events.list = list;
         events.count = count;
-        events.capacity = FSVAE_LATENT_CHANNELS;
         fsvae_td_linear(&decoder_input, events, AT(fsvae_train, MAP_0), watch);
         trace_trains(watch, 4, AT(const fsvae_train, MAP_0));
         fsvae_lap(watch, 4);
