@@ -10,16 +10,20 @@
 import type { NpzArray } from '../checkpoint/npz.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { FloatConvTranspose, FloatLinear, FloatModel } from './network.js';
-import { runConvTranspose, runLinear, runReadout, toPositionMajor } from './run.js';
+import { floatNeurons, runConvTranspose, runLinear, runReadout, toPositionMajor } from './run.js';
 
 /** Largest distance of a membrane from the threshold, in units of the membrane (the threshold is 0.2), that is a tie. */
 export const TIE = 1e-5;
 /** Largest difference of a pixel in -1 .. 1: single precision over some thousand additions. */
 export const IMAGE_TOLERANCE = 1e-4;
 
-/** Most flips that one layer of one sample may need, and most combinations looked at; the reference needs one at most. */
+/** Most flips that one layer of one sample may need; the reference needs none. */
 const MOST_FLIPS = 3;
-const MOST_ATTEMPTS = 4000;
+/** Ties of one layer that are considered, nearest to the threshold first; the reference has 36 at most. */
+const MOST_TIES = 48;
+/** Comparisons of a layer's spikes, and runs of a layer, that one sample may cost: some seconds when nothing fits. */
+const MOST_ATTEMPTS = 1000;
+const MOST_RUNS = 200;
 
 /** A spike that fell on the other side in the recording. */
 export interface Tie {
@@ -41,6 +45,10 @@ export interface CheckMismatch {
   readonly what: string;
   readonly expected: number;
   readonly actual: number;
+  /** Ties that had to be flipped in earlier layers to come this far; not in the report's ties: nothing confirmed them. */
+  readonly flips: number;
+  /** The search for ties that explain it stopped at its limits, so it may still be one. */
+  readonly limited: boolean;
 }
 
 export interface CheckedLayer {
@@ -49,6 +57,8 @@ export interface CheckedLayer {
   readonly compared: readonly string[];
   /** Numbers compared: counts, spikes, pixels. */
   readonly values: number;
+  /** Samples in which an earlier layer failed: what this one would have been given is unknown. */
+  readonly samplesLeftOut: number;
 }
 
 export interface CheckReport {
@@ -90,7 +100,7 @@ interface Chain {
   readonly expectations: readonly Expectation[];
   readonly input: Uint8Array;
   /** Compares what the last layer leads to; undefined: nothing does. */
-  readonly finish?: (spikes: Uint8Array) => CheckMismatch | undefined;
+  readonly finish?: (spikes: Uint8Array) => (Difference & { readonly layer: string }) | undefined;
 }
 
 interface Difference {
@@ -198,7 +208,10 @@ class Checker {
   readonly ties: Tie[] = [];
   readonly mismatches: CheckMismatch[] = [];
   private attempts = 0;
-  private deepest: { layer: string; difference: Difference; depth: number } | undefined;
+  private runs = 0;
+  private limited = false;
+  /** The failure furthest down the chain; among several, the first, which took the fewest flips. */
+  private deepest: { layer: string; difference: Difference; depth: number; flips: number } | undefined;
 
   constructor(private readonly model: FloatModel) {}
 
@@ -268,7 +281,23 @@ class Checker {
       }
       found.push({ neuron, step, margin, train });
     }
-    return found;
+    found.sort((a, b) => Math.abs(a.margin) - Math.abs(b.margin));
+    if (found.length > MOST_TIES) this.limited = true;
+    return found.slice(0, MOST_TIES);
+  }
+
+  /** Whether the flips bring every step's count to the recorded one: cheap, and settles nearly all sets. */
+  private balances(flips: readonly Flip[], spikes: Uint8Array, missing: Float64Array): boolean {
+    const neurons = spikes.length / missing.length;
+    return missing.every((wanted, t) => {
+      let change = 0;
+      for (const { neuron, train } of flips) change += train[t] - spikes[t * neurons + neuron];
+      return change === wanted;
+    });
+  }
+
+  private fail(layer: string, difference: Difference, depth: number, flips: number): void {
+    if (this.deepest === undefined || depth > this.deepest.depth) this.deepest = { layer, difference, depth, flips };
   }
 
   private apply(spikes: Uint8Array, flips: readonly Flip[]): Uint8Array {
@@ -293,33 +322,54 @@ class Checker {
     for (let size = 0; size <= Math.min(MOST_FLIPS, flips.length); size++) yield* choose(0, size, []);
   }
 
-  /** Depth first through the layers: the smallest sets of flips that reproduce the recording to the end. */
-  private solve(chain: Chain, depth: number, input: Uint8Array): { layer: number; flips: Flip[] }[] | undefined {
-    if (depth === chain.layers.length) {
-      const mismatch = chain.finish?.(input);
-      if (mismatch === undefined) return [];
-      this.deepest = { layer: mismatch.layer, depth, difference: mismatch };
+  /**
+   * Depth first through the layers: in each, the smallest sets of flips first that reproduce the recording to the end.
+   *
+   * @param flipped number of flips in the layers before
+   */
+  private solve(
+    chain: Chain,
+    depth: number,
+    input: Uint8Array,
+    flipped: number,
+  ): { layer: number; flips: Flip[] }[] | undefined {
+    // The first pass through the chain is always made; what comes after it is search.
+    if (++this.runs > MOST_RUNS + chain.layers.length) {
+      this.limited = true;
       return undefined;
     }
+    if (depth === chain.layers.length) {
+      const difference = chain.finish?.(input);
+      if (difference === undefined) return [];
+      this.fail(difference.layer, difference, depth, flipped);
+      return undefined;
+    }
+    const { timeSteps } = this.model.config;
     const layer = chain.layers[depth];
-    const neuronsTimesSteps =
-      this.model.config.timeSteps *
-      (layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels);
-    const raw = new Float64Array(neuronsTimesSteps);
+    const neurons = floatNeurons(layer);
+    const raw = new Float64Array(timeSteps * neurons);
     const spikes = this.ordered(layer, this.run(layer, input, raw));
     const flips = this.flips(this.ordered(layer, raw), spikes);
+    const { counts } = chain.expectations[depth];
+    const missing = counts?.map(
+      (count, t) => count - spikes.subarray(t * neurons, (t + 1) * neurons).reduce((sum, spike) => sum + spike, 0),
+    );
     for (const subset of this.subsets(flips)) {
-      if (++this.attempts > MOST_ATTEMPTS) return undefined;
+      // The unflipped spikes are always compared in full: what differs there is what is reported.
+      if (subset.length > 0 && missing !== undefined && !this.balances(subset, spikes, missing)) continue;
+      if (++this.attempts > MOST_ATTEMPTS) {
+        this.limited = true;
+        return undefined;
+      }
       const tried = this.apply(spikes, subset);
       const difference = this.difference(tried, chain.expectations[depth]);
       if (difference !== undefined) {
-        if (subset.length === 0 && (this.deepest === undefined || depth >= this.deepest.depth)) {
-          this.deepest = { layer: layer.name, difference, depth };
-        }
+        this.fail(layer.name, difference, depth, flipped);
         continue;
       }
-      const rest = this.solve(chain, depth + 1, tried);
+      const rest = this.solve(chain, depth + 1, tried, flipped + subset.length);
       if (rest !== undefined) return [{ layer: depth, flips: subset }, ...rest];
+      if (this.runs > MOST_RUNS + chain.layers.length) return undefined;
     }
     return undefined;
   }
@@ -335,16 +385,21 @@ class Checker {
     return outputs;
   }
 
-  check(chain: Chain, sample: number): void {
+  /** @returns how many layers of the chain were compared, what finishes it counted as one: all unless one failed */
+  check(chain: Chain, sample: number): number {
+    const all = chain.layers.length + 1;
     this.attempts = 0;
+    this.runs = 0;
+    this.limited = false;
     this.deepest = undefined;
-    const solution = this.solve(chain, 0, chain.input);
+    const solution = this.solve(chain, 0, chain.input, 0);
     if (solution === undefined) {
-      const { layer, difference } = this.deepest!;
-      this.mismatches.push({ layer, sample, ...difference });
-      return;
+      const { layer, difference, depth, flips } = this.deepest!;
+      const { step, what, expected, actual } = difference;
+      this.mismatches.push({ layer, sample, step, what, expected, actual, flips, limited: this.limited });
+      return depth + 1;
     }
-    if (solution.every(({ flips }) => flips.length === 0)) return;
+    if (solution.every(({ flips }) => flips.length === 0)) return all;
     const flipped = this.replay(chain, solution);
     solution.forEach(({ flips }, depth) => {
       for (const flip of flips) {
@@ -362,6 +417,7 @@ class Checker {
         });
       }
     });
+    return all;
   }
 }
 
@@ -376,17 +432,28 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
   const recording = new Recording(model, arrays);
   const checker = new Checker(model);
   const decoderLayers: Layer[] = [model.decoderInput, ...model.decoder];
-  const values = new Map<string, { compared: Set<string>; values: number }>();
+  const recorded = new Map<string, { compared: Set<string>; values: number; samplesLeftOut: number }>();
+  /** What one sample's chain holds to compare, layer by layer; booked once it is known how far the comparison came. */
+  let pending: { layer: string; what: string; count: number }[] = [];
   const counted = (layer: string, what: string, count: number): void => {
-    const entry = values.get(layer) ?? { compared: new Set(), values: 0 };
-    entry.compared.add(what);
-    entry.values += count;
-    values.set(layer, entry);
+    pending.push({ layer, what, count });
   };
+  const book = (reached: ReadonlySet<string>): void => {
+    const leftOut = new Set<string>();
+    for (const { layer, what, count } of pending) {
+      const entry = recorded.get(layer) ?? { compared: new Set(), values: 0, samplesLeftOut: 0 };
+      entry.compared.add(what);
+      if (reached.has(layer)) entry.values += count;
+      else leftOut.add(layer);
+      recorded.set(layer, entry);
+    }
+    for (const layer of leftOut) recorded.get(layer)!.samplesLeftOut++;
+    pending = [];
+  };
+  const names = (layers: readonly { readonly name: string }[]): string[] => layers.map(({ name }) => name);
   const expectation = (layer: Layer, mapChannels: number, sample: number): Expectation => {
     const counts = recording.sample(`count_${layer.name}`, [timeSteps], sample);
-    const neurons = layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels;
-    const spikes = recording.spikes(layer.name, neurons, mapChannels, sample);
+    const spikes = recording.spikes(layer.name, floatNeurons(layer), mapChannels, sample);
     if (counts !== undefined) counted(layer.name, 'counts', timeSteps);
     if (spikes !== undefined) counted(layer.name, 'spikes', spikes.length);
     return {
@@ -413,12 +480,15 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
       ...(channelCounts === undefined ? {} : { channelCounts: recording.timeMajor(channelCounts, timeSteps) }),
       ...(recording.generated ? { picked: { z, choices } } : {}),
     };
-    checker.check({ layers: model.prior, expectations, input: shifted }, sample);
+    book(
+      new Set(
+        names(model.prior).slice(0, checker.check({ layers: model.prior, expectations, input: shifted }, sample)),
+      ),
+    );
 
-    let failedImageError = 0;
-    const recorded = Float64Array.from(recording.sample('image', [channels, imageSize, imageSize], sample)!);
-    counted(model.readout.name, 'image', recorded.length);
-    checker.check(
+    const pixels = Float64Array.from(recording.sample('image', [channels, imageSize, imageSize], sample)!);
+    counted(model.readout.name, 'image', pixels.length);
+    const reached = checker.check(
       {
         layers: decoderLayers,
         expectations: decoderLayers.map((layer) =>
@@ -430,7 +500,7 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
           let worst = 0;
           let error = 0;
           image.forEach((value, i) => {
-            const difference = Math.abs(value - recorded[i]);
+            const difference = Math.abs(value - pixels[i]);
             // A recorded NaN compares with nothing: it is as wrong as a pixel can be.
             const distance = Number.isNaN(difference) ? Infinity : difference;
             if (distance > error) {
@@ -439,31 +509,33 @@ export function checkRecordedRun(model: FloatModel, arrays: ReadonlyMap<string, 
             }
           });
           if (error > IMAGE_TOLERANCE) {
-            failedImageError = error;
             return {
               layer: model.readout.name,
-              sample,
               step: timeSteps - 1,
               what: `pixel ${worst}`,
-              expected: recorded[worst],
+              expected: pixels[worst],
               actual: image[worst],
             };
           }
-          failedImageError = 0;
           imageError = Math.max(imageError, error);
           return undefined;
         },
       },
       sample,
     );
-    imageError = Math.max(imageError, failedImageError);
+    book(new Set(names([...decoderLayers, model.readout]).slice(0, reached)));
+    const failed = checker.mismatches.at(-1);
+    if (failed?.sample === sample && failed.layer === model.readout.name) {
+      const error = Math.abs(failed.actual - failed.expected);
+      imageError = Number.isNaN(error) ? Infinity : Math.max(imageError, error);
+    }
   }
-  const order = [...model.prior, ...decoderLayers, model.readout].map((layer) => layer.name);
+  const order = names([...model.prior, ...decoderLayers, model.readout]);
   return {
     samples: recording.samples,
-    layers: [...values]
+    layers: [...recorded]
       .sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))
-      .map(([name, entry]) => ({ name, compared: [...entry.compared], values: entry.values })),
+      .map(([name, entry]) => ({ ...entry, name, compared: [...entry.compared] })),
     ignored: recording.unknown(order),
     ties: checker.ties,
     mismatches: checker.mismatches,
@@ -479,7 +551,11 @@ export function formatCheckReport(report: CheckReport): string {
   for (const layer of report.layers) {
     const ties = report.ties.filter((tie) => tie.layer === layer.name).length;
     const mismatches = report.mismatches.filter((mismatch) => mismatch.layer === layer.name).length;
-    const verdict = mismatches > 0 ? `${mismatches} MISMATCHES` : ties > 0 ? `equal but for ${ties} ties` : 'equal';
+    const compared = report.samples - layer.samplesLeftOut;
+    const equal = compared === 0 ? 'NOT COMPARED' : ties > 0 ? `equal but for ${ties} ties` : 'equal';
+    const verdict =
+      (mismatches > 0 ? `${mismatches} MISMATCHES` : equal) +
+      (layer.samplesLeftOut > 0 ? `; ${layer.samplesLeftOut} samples left out, an earlier layer failed` : '');
     lines.push(
       `  ${layer.name.padEnd(width)}  ${String(layer.values).padStart(8)} ${layer.compared.join(', ')}: ${verdict}`,
     );
@@ -492,11 +568,21 @@ export function formatCheckReport(report: CheckReport): string {
         `precision rounds to the other side; ${tie.followers} later spikes follow it; flipped, the recording is reproduced`,
     );
   }
-  for (const { layer, sample, step, what, expected, actual } of report.mismatches) {
-    lines.push(`  MISMATCH: ${layer}, sample ${sample}, step ${step}: ${what}: recorded ${expected}, here ${actual}`);
+  for (const { layer, sample, step, what, expected, actual, flips, limited } of report.mismatches) {
+    lines.push(
+      `  MISMATCH: ${layer}, sample ${sample}, step ${step}: ${what}: recorded ${expected}, here ${actual}` +
+        (flips > 0 ? `, after ${flips} ties flipped in earlier layers` : '') +
+        (limited ? ' (not every combination of ties was tried)' : ''),
+    );
   }
+  if (report.mismatches.some(({ what }) => what.startsWith('z of channel'))) {
+    lines.push('  if this z came from the posterior, record latent_x or count_q too (docs/recording.md)');
+  }
+  const images = report.layers.find(({ compared }) => compared.includes('image'));
   lines.push(
-    `images differ by ${report.imageError.toExponential(2)} at most (allowed ${IMAGE_TOLERANCE}, in -1 .. 1)`,
+    images === undefined || images.values === 0
+      ? 'no image was compared'
+      : `images differ by ${report.imageError.toExponential(2)} at most (allowed ${IMAGE_TOLERANCE}, in -1 .. 1)`,
     report.passed ? 'the checkpoint reproduces the recorded run' : 'the checkpoint does NOT reproduce the recorded run',
   );
   return lines.join('\n');

@@ -91,6 +91,10 @@ class TensorTable {
     return this.checkpoint.source;
   }
 
+  names(): Iterable<string> {
+    return this.checkpoint.tensors.keys();
+  }
+
   has(name: string): boolean {
     return this.checkpoint.tensors.has(name);
   }
@@ -217,10 +221,13 @@ function foldedConvTranspose(table: TensorTable, name: string, inSize: number, t
   return { kind: 'conv-transpose', name, inChannels, outChannels, inSize, weight, bias };
 }
 
-/** Layers `PREFIX.0`, `PREFIX.1`, ... as many as follow each other. */
+/** Layers `PREFIX.0`, `PREFIX.1`, ... up to the highest that has any tensor, so that what it lacks is listed. */
 function countLayers(table: TensorTable, prefix: string): number {
   let count = 0;
-  while (count < MOST_LAYERS && table.has(`${prefix}.${count}.weight`)) count++;
+  for (const name of table.names()) {
+    const index = name.startsWith(`${prefix}.`) ? /^(\d{1,2})\./.exec(name.slice(prefix.length + 1)) : null;
+    if (index !== null && Number(index[1]) < MOST_LAYERS) count = Math.max(count, Number(index[1]) + 1);
+  }
   return count;
 }
 

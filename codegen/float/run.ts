@@ -52,6 +52,23 @@ function convTransposeCurrents(layer: FloatConvTranspose): Currents {
   };
 }
 
+/** Rearranged weights are kept as long as their layer is: rearranging costs as much as running. */
+const currentsOf = new WeakMap<FloatLinear | FloatConvTranspose, Currents>();
+
+function currentsFor(layer: FloatLinear | FloatConvTranspose): Currents {
+  let currents = currentsOf.get(layer);
+  if (currents === undefined) {
+    currents = layer.kind === 'linear' ? linearCurrents(layer) : convTransposeCurrents(layer);
+    currentsOf.set(layer, currents);
+  }
+  return currents;
+}
+
+/** Neurons of a layer's output. */
+export function floatNeurons(layer: FloatLinear | FloatConvTranspose): number {
+  return layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels;
+}
+
 /** One layer that can be run step by step. */
 export class FloatLayerState {
   readonly neurons: number;
@@ -66,8 +83,8 @@ export class FloatLayerState {
     private readonly tau: number,
     private readonly threshold: number,
   ) {
-    this.neurons = layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels;
-    this.currents = layer.kind === 'linear' ? linearCurrents(layer) : convTransposeCurrents(layer);
+    this.neurons = floatNeurons(layer);
+    this.currents = currentsFor(layer);
     this.spikes = new Uint8Array(this.neurons);
     this.membrane = new Float64Array(this.neurons);
     this.carried = new Float64Array(this.neurons);

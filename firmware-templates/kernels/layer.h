@@ -75,10 +75,10 @@ static inline int32_t fsvae_leak(int32_t v)
 
 /* One neuron while it runs. */
 typedef struct {
-    int32_t carried; /* membrane after reset */
     int32_t bias;
     int32_t threshold;
-    uint32_t train; /* bit t: it fired at step t */
+    int32_t carried; /* membrane after reset */
+    uint32_t train;  /* bit t: it fired at step t */
 } fsvae_cell;
 
 /* The eight neurons of a block, at rest. */

@@ -78,6 +78,22 @@ typedef struct {
     const uint16_t *count;   /* T */
 } fsvae_lazy_state;
 
+/* Sum of the bytes of a row that the events name, four a turn. */
+static FSVAE_OUT_OF_LINE int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event, uint32_t count)
+{
+    int32_t sum = 0;
+    for (; count >= 4u; count -= 4u, event += 4) {
+        sum += row[event[0]];
+        sum += row[event[1]];
+        sum += row[event[2]];
+        sum += row[event[3]];
+    }
+    for (; count != 0u; count--) {
+        sum += row[*event++];
+    }
+    return sum;
+}
+
 static inline int32_t fsvae_lazy_current(const fsvae_lazy_layer *layer, const fsvae_lazy_state *state, uint32_t neuron,
                                   unsigned step, int32_t bias)
 {
@@ -85,10 +101,7 @@ static inline int32_t fsvae_lazy_current(const fsvae_lazy_layer *layer, const fs
     const uint16_t *end = events + state->count[step];
     int32_t sum = 0;
     if (layer->weight_bits == 8u) {
-        const int8_t *row = layer->weights + neuron * layer->inputs;
-        while (events != end) {
-            sum += row[*events++];
-        }
+        sum = fsvae_sum_bytes(layer->weights + neuron * layer->inputs, events, state->count[step]);
     } else {
         const int8_t *row = layer->weights + neuron * ((layer->inputs + 1u) / 2u);
         while (events != end) {

@@ -65,13 +65,20 @@ static inline uint8_t fsvae_pixel(const int32_t *thresholds, int32_t membrane)
     return (uint8_t)low;
 }
 
-static inline int32_t fsvae_readout_dot(const fsvae_readout_layer *layer, uint32_t first, const uint16_t *weighted)
+static FSVAE_OUT_OF_LINE int32_t fsvae_readout_dot(const fsvae_readout_layer *layer, uint32_t first, const uint16_t *weighted)
 {
     int32_t sum = 0;
     if (layer->weight_bits == 8u) {
         const int8_t *weight = layer->weights + first;
-        for (uint32_t i = 0; i < layer->inputs; i++) {
-            sum += weight[i] * (int32_t)weighted[i];
+        uint32_t i = layer->inputs;
+        for (; i >= 4u; i -= 4u, weight += 4, weighted += 4) {
+            sum += weight[0] * (int32_t)weighted[0];
+            sum += weight[1] * (int32_t)weighted[1];
+            sum += weight[2] * (int32_t)weighted[2];
+            sum += weight[3] * (int32_t)weighted[3];
+        }
+        for (; i != 0u; i--) {
+            sum += *weight++ * (int32_t)*weighted++;
         }
     } else {
         for (uint32_t i = 0; i < layer->inputs; i++) {

@@ -67,6 +67,46 @@ static inline void fsvae_run_plain(const fsvae_layer *layer, fsvae_cell cells[FS
     }
 }
 
+#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C) && FSVAE_LEAK_MULTIPLIER == 1 && FSVAE_LEAK_SHIFT == 2
+#define FSVAE_HAS_RUN_BYTES 1
+
+/* In assembly: the steps whose bits are `first` up to before `last`, for 8-bit weights, lanes, F = 0 and tau = 1/4. */
+void fsvae_run_bytes(fsvae_cell *cells, fsvae_cursor *cursor, const fsvae_cursor *end, uint32_t stride, uint32_t first,
+                     uint32_t last);
+
+/* All steps. A probe's membranes are taken from before its step; its spikes are those that the assembly sets. */
+static inline void fsvae_run_assembly(const fsvae_layer *layer, fsvae_cell cells[FSVAE_BLOCK], fsvae_cursor *taps,
+                                      const fsvae_cursor *end, uint32_t neuron, uint32_t channels,
+                                      const fsvae_watch *watch)
+{
+    const uint32_t past = (uint32_t)((uint64_t)1 << FSVAE_TIME_STEPS);
+    uint32_t stride = 2u * layer->inputs;
+    uint32_t bit = 1;
+    if (watch->monitor != NULL && watch->monitor->probe_layer == (int)layer->row) {
+        uint32_t step = (uint32_t)1 << watch->monitor->probe_step;
+        fsvae_cursor ahead[FSVAE_MOST_TAPS];
+        int32_t membranes[FSVAE_BLOCK];
+        fsvae_lanes lanes;
+        fsvae_sums sums;
+        if (step != 1u) {
+            fsvae_run_bytes(cells, taps, end, stride, 1, step);
+        }
+        for (uint32_t i = 0; taps + i != end; i++) {
+            ahead[i] = taps[i];
+        }
+        fsvae_gather_lanes(layer, &lanes, ahead, ahead + (end - taps), stride);
+        fsvae_unpack(&lanes, &sums);
+        fsvae_membranes(cells, &sums, 0, membranes);
+        bit = step << 1;
+        fsvae_run_bytes(cells, taps, end, stride, step, bit);
+        fsvae_probe_block(watch, cells, membranes, step, neuron, channels);
+    }
+    if (bit != past) {
+        fsvae_run_bytes(cells, taps, end, stride, bit, past);
+    }
+}
+#endif
+
 /* taps: one cursor for each kernel position, at step 0; used up. trains: one for each of the block's channels that exists.
  * neuron: index of the first, for probes. */
 static inline void fsvae_td_block(const fsvae_layer *layer, uint32_t block, fsvae_cursor *taps, unsigned tap_count,
@@ -81,6 +121,10 @@ static inline void fsvae_td_block(const fsvae_layer *layer, uint32_t block, fsva
     fsvae_load_cells(layer, block, cells);
     if (layer->lanes == 0u) {
         fsvae_run_plain(layer, cells, taps, end, neuron, channels, watch);
+#if defined(FSVAE_HAS_RUN_BYTES)
+    } else if (layer->weight_bits == 8u && layer->fraction_bits == 0u) {
+        fsvae_run_assembly(layer, cells, taps, end, neuron, channels, watch);
+#endif
     } else if (layer->fraction_bits == 0u) {
         fsvae_run_lanes(layer, cells, taps, end, 0, neuron, channels, watch);
     } else {

@@ -69,7 +69,6 @@ describe('board descriptions', () => {
         changed({
           name: 'mine',
           title: 'My own board',
-          clockHz: 48_000_000,
           'link.baud': 230_400,
           'memory.flash.bytes': 8 << 20,
           'memory.ram.bytes': 200_000,
@@ -84,7 +83,7 @@ describe('board descriptions', () => {
       for (const line of [
         'Board: My own board */',
         '#define BOARD_NAME "mine"',
-        '#define BOARD_CLOCK_HZ 48000000u',
+        '#define BOARD_CLOCK_HZ 125000000u',
         '#define BOARD_BAUD 230400u',
         '#define BOARD_STACK_BYTES 6144u',
       ]) {

@@ -252,6 +252,14 @@ describe('float network', () => {
     expect(() => readFloatModel(deep(9, 2))).to.throw(/final_layer\.0 gives a map of 2097152 neurons, at most 1048576/);
   });
 
+  for (const name of ['prior.layers.1.weight', 'prior.layers.2.weight', 'decoder.0.weight']) {
+    it(`names ${name} when it alone is missing, and takes its layer's other tensors for known`, () => {
+      const message = (): unknown => readFloatModel(changed((tensors) => tensors.delete(name)));
+      expect(message).to.throw(new RegExp(`: missing ${name.replaceAll('.', '\\.')}, expected \\(`));
+      expect(message).not.to.throw(/unexpected/);
+    });
+  }
+
   it('refuses k, T and maps outside their limits', () => {
     const long = changed((t) =>
       t.set('membrane_output_layer.coef', { shape: [1, 1, 1, 1, 33], data: new Float32Array(33) }),
@@ -469,6 +477,84 @@ describe('check of a recorded run', () => {
       packed[3] ^= 0x10;
       expect(checkRecordedRun(model, arrays).mismatches[0]).to.include({ layer: name, sample: 0 });
     }
+  });
+
+  it('does not call equal what it could not compare, because an earlier layer failed', () => {
+    const arrays = record(model, 2);
+    (arrays.get('count_decoder.0')!.data as Float32Array)[timeSteps + 2] += 1;
+    const report = checkRecordedRun(model, arrays);
+    const layer = (name: string) => report.layers.find((candidate) => candidate.name === name)!;
+    expect(layer('decoder_input')).to.include({ values: 2 * timeSteps, samplesLeftOut: 0 });
+    expect(layer('decoder.0')).to.include({ values: 2 * timeSteps, samplesLeftOut: 0 });
+    expect(layer('final_layer.0')).to.include({ values: timeSteps, samplesLeftOut: 1 });
+    expect(layer('final_layer.1')).to.include({ values: imageSize * imageSize, samplesLeftOut: 1 });
+    expect(formatCheckReport(report)).to.match(/final_layer\.0 .*: equal; 1 samples left out, an earlier layer failed/);
+
+    (arrays.get('count_decoder.0')!.data as Float32Array)[0] += 1;
+    const text = formatCheckReport(checkRecordedRun(model, arrays));
+    expect(text).to.match(/final_layer\.0 +0 counts: NOT COMPARED; 2 samples left out/);
+    expect(text).to.contain('no image was compared');
+  });
+
+  it('ends the search at its limits, says so, and reports the unflipped failure', () => {
+    // A channel without weights whose bias is the threshold: each of its neurons is a tie at every step.
+    const last = model.decoder.length - 1;
+    const { weight, bias, outChannels, ...rest } = model.decoder[last];
+    const tied: FloatModel = {
+      ...model,
+      decoder: [
+        ...model.decoder.slice(0, last),
+        {
+          ...rest,
+          outChannels,
+          weight: weight.map((w, i) => (Math.floor(i / 9) % outChannels === 0 ? 0 : w)),
+          bias: bias.map((b, c) => (c === 0 ? model.threshold + 1e-7 : b)),
+        },
+      ],
+    };
+    const bare = new Map([...record(tied, 1)].filter(([name]) => !name.startsWith('count_')));
+    expect(checkRecordedRun(tied, bare).passed).to.equal(true);
+    (bare.get('image')!.data as Float32Array)[5] = 3;
+    const [mismatch, ...others] = checkRecordedRun(tied, bare).mismatches;
+    expect(others).to.deep.equal([]);
+    expect(mismatch).to.include({ layer: 'final_layer.1', what: 'pixel 5', expected: 3, flips: 0, limited: true });
+  });
+
+  for (const counts of [true, false]) {
+    it(`finds a tie of decoder_input ${counts ? 'by the counts' : 'by nothing but the image'}`, () => {
+      const { z } = runPrior(model, drawChoices(0n, timeSteps, latentChannels, k));
+      const layer = model.decoderInput;
+      const membranes = new Float64Array(timeSteps * layer.outFeatures);
+      runLinear(layer, z, timeSteps, model.tau, model.threshold, membranes);
+      // A bias that brings the neuron to the threshold at step 0, where nothing is carried over yet.
+      const near = (neuron: number, extra: number): FloatModel => ({
+        ...model,
+        decoderInput: {
+          ...layer,
+          bias: layer.bias.map((b, n) => (n === neuron ? b + model.threshold - membranes[n] + extra : b)),
+        },
+      });
+      const differs = (neuron: number): boolean => {
+        const [a, b] = [1e-6, -1e-6].map((extra) => runDecoder(near(neuron, extra), z).image);
+        return a.some((value, i) => Math.abs(value - b[i]) > 1e-3);
+      };
+      const neuron = Array.from({ length: layer.outFeatures }, (_, n) => n).find(differs)!;
+      const arrays = record(near(neuron, -1e-6), 1);
+      if (!counts) for (const name of [...arrays.keys()]) if (name.startsWith('count_')) arrays.delete(name);
+      const report = checkRecordedRun(near(neuron, 1e-6), arrays);
+      expect(report.mismatches).to.deep.equal([]);
+      expect(report.ties.map(({ layer: name, step }) => [name, step])).to.deep.equal([['decoder_input', 0]]);
+      expect(report.ties[0].margin).to.be.closeTo(1e-6, 1e-9);
+      expect(report.ties[0].followers).to.be.at.least(1);
+    });
+  }
+
+  it('asks whether a z that the prior did not pick came from the posterior', () => {
+    const arrays = record(model, 1);
+    const z = arrays.get('z')!;
+    arrays.set('z', { shape: z.shape, data: Uint8Array.from(z.data as Uint8Array, (bit) => 1 - bit) });
+    for (const name of [...arrays.keys()]) if (name.startsWith('count_')) arrays.delete(name);
+    expect(formatCheckReport(checkRecordedRun(model, arrays))).to.contain('record latent_x or count_q too');
   });
 
   it('says which recorded counts and spikes belong to no layer', () => {

@@ -90,6 +90,12 @@ for (const compiler of ['gcc', 'zig'] as const) {
       expect(error.kind).to.equal('toolchain');
       expect(error.message).to.match(/RAM/);
     });
+
+    it('refuses a clock that the port does not set up', async () => {
+      const error = await refusal(() => buildBenchProgram({ ...loadBoard('rp2040'), clockHz: 48_000_000 }, compiler));
+      expect(error.kind).to.equal('toolchain');
+      expect(error.message).to.contain('clockHz of the board must be 125000000');
+    });
   });
 }
 

@@ -5,6 +5,11 @@
 #include "flash_id.h"
 #include "rp2040.h"
 
+/* start_clocks() sets up this one; another would make the baud rate and every time wrong. */
+#if BOARD_CLOCK_HZ != 125000000u
+#error "this port runs at 125 MHz: clockHz of the board must be 125000000"
+#endif
+
 extern uint32_t __stack_bottom[], __stack_top[];
 
 void HardFault_Handler(void);
