@@ -30,12 +30,17 @@ interface TargetKind {
   readonly open: (model: Shipped) => Promise<Target>;
 }
 
-async function openBuild(boardName: string, compiler: CompilerChoice, model: Shipped): Promise<Target> {
+async function openBuild(
+  boardName: string,
+  compiler: CompilerChoice,
+  model: Shipped,
+  flags: readonly string[] = [],
+): Promise<Target> {
   const board = loadBoard(boardName);
   const folder = mkdtempSync(join(tmpdir(), 'fsvae-conformance-'));
   try {
     const project = writeProject(model.plan, board, folder);
-    const build = await buildProject(project, { compiler, extraFlags: ['-Werror'] });
+    const build = await buildProject(project, { compiler, extraFlags: ['-Werror', ...flags] });
     expect(build.diagnostics).to.equal('');
     const target = await startBuild(board, build, expectedModel(model.plan), () => undefined);
     const close = target.close.bind(target);
@@ -80,6 +85,13 @@ const KINDS: readonly TargetKind[] = [
   built('host', 'zig', ['tiny', 'mnist', 'mnist-int4']),
   built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
   built('rp2040', 'zig', ['tiny', 'tiny-int4', 'mnist']),
+  {
+    // The C twins of the assembly, on the processor that the assembly is for.
+    name: 'rp2040, plain C',
+    models: ['tiny', 'mnist'],
+    missing: () => undefined,
+    open: (model) => openBuild('rp2040', 'zig', model, ['-DFSVAE_PLAIN_C']),
+  },
   {
     name: 'board',
     models: [(process.env.FSVAE_TEST_MODEL ?? 'mnist') as ShippedId],
