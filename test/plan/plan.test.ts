@@ -95,6 +95,28 @@ describe('plan', () => {
   });
 });
 
+describe("the paper's large network (64 x 64 RGB, hidden dims 32 to 512)", () => {
+  const shape = {
+    ...TINY_SHAPE,
+    channels: 3,
+    latentChannels: 128,
+    choices: 20,
+    timeSteps: 16,
+    hidden: [256, 512],
+    maps: [512, 256, 128, 64, 32, 32],
+    fractionBits: 3,
+  };
+  const board = { name: 'rp2040', flashBytes: 2097152, ramBytes: 270336, stackBytes: 4096 };
+
+  it('fits a Pico in int4, and in int8 is told so', () => {
+    const int4 = budget(makePlan(randomModel(5, { ...shape, bits: [4] }), 'large'), board);
+    expect(int4.fits).to.equal(true);
+    const int8 = budget(makePlan(randomModel(5, { ...shape, bits: [8] }), 'large'), board);
+    expect(int8.fits).to.equal(false);
+    expect(int8.remedies[0]).to.match(/^--bits 4 saves \d+ bytes$/);
+  });
+});
+
 describe('fit answer', () => {
   const { plan } = shipped('mnist');
   const pico = { name: 'rp2040', flashBytes: 2097152, ramBytes: 270336, stackBytes: 4096 };
