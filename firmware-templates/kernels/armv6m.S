@@ -1,7 +1,7 @@
 /* The innermost loops on ARMv6-M (Cortex-M0, M0+), by hand: fsvae_gather_bytes() of lanes.h and fsvae_run_bytes() of
  * td_block.h, same bits as their C. Copied unchanged.
  *
- * Compilers run out of the eight low registers here: 24 to 30 cycles an event where this takes 15. An event is one row of
+ * gcc 12 runs out of the eight low registers here: 24 to 30 cycles an event where this takes 15. An event is one row of
  * eight weights: load its offset (2), form its address (1), load two words (3), and for each word add it whole, shift,
  * mask, add the odd bytes (8). Four events a turn share the loop's 4 cycles; the rest go one by one at 18.
  *
