@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { expect } from 'chai';
 import { makePlan } from '../../codegen/plan/plan.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
@@ -40,12 +41,16 @@ export function firstDifference(actual: Uint8Array, expected: Uint8Array): strin
 
 describe("generated C gives the golden model's bits", () => {
   const compiler = compilerExists('gcc') ? 'gcc' : 'cc';
+  let folder: string;
+  afterEach(() => rmSync(folder, { recursive: true }));
+
   for (const [name, shape] of Object.entries(SHAPES)) {
     it(`${name}: images, digests, spikes and membranes`, () => {
       const model = randomModel(1, shape);
       const golden = new GoldenModel(model);
       const plan = makePlan(model, name);
-      const program = buildDriver(writeLibrary(plan), compiler, [
+      folder = writeLibrary(plan);
+      const program = buildDriver(folder, compiler, [
         '-O1',
         '-fsanitize=address,undefined',
         '-fno-sanitize-recover=all',
