@@ -62,6 +62,22 @@ describe('properties of the generated C, as the README promises them', () => {
       expect(symbol).to.match(/^(fsvae_weights|memcpy|memset|memmove|_GLOBAL_OFFSET_TABLE_|__stack_chk_fail)$/);
   });
 
+  it('has no recursion: its call graph has no circle', () => {
+    // -O0, so that every function is still there; gcc writes the graph beside the object.
+    const run = spawnSync('gcc', ['-O0', '-fcallgraph-info', '-c', 'fsvae.c', '-o', 'calls.o'], { cwd: folder });
+    expect(run.status).to.equal(0);
+    const graph = new Map<string, string[]>();
+    for (const [, from, to] of readFileSync(join(folder, 'calls.ci'), 'utf8').matchAll(
+      /edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"/g,
+    )) {
+      graph.set(from, [...(graph.get(from) ?? []), to]);
+    }
+    expect(graph.size).to.be.above(10);
+    const circles = (name: string, path: readonly string[]): string[] =>
+      path.includes(name) ? [name] : (graph.get(name) ?? []).flatMap((next) => circles(next, [...path, name]));
+    expect([...graph.keys()].flatMap((name) => circles(name, []))).to.deep.equal([]);
+  });
+
   it('exports nothing without the prefix fsvae_', () => {
     const symbols = inspectObject(folder, 'nm', ['-g', '--defined-only', 'fsvae.o']).split('\n').filter(Boolean);
     expect(symbols.length).to.be.at.least(4);
