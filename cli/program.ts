@@ -100,8 +100,12 @@ class Commands {
     );
   }
 
-  private async build(flags: BuildFlags, loaded: LoadedModel, talk: (line: string) => void): Promise<BuiltProject> {
-    const board = loadBoard(flags.board);
+  private async build(
+    board: Board,
+    flags: BuildFlags,
+    loaded: LoadedModel,
+    talk: (line: string) => void,
+  ): Promise<BuiltProject> {
     const plan = makePlan(loaded.model, loaded.name);
     const budgeted = boardBudget(plan, board);
     if (budgeted !== undefined) talk(`fit on ${board.title}:\n${formatBudget(budgeted)}`);
@@ -120,14 +124,15 @@ class Commands {
           `RAM ${ramUsed} of ${ram.bytes}, ${ram.bytes - ramUsed} left`,
       );
     }
-    return { board, plan, project, build: built };
+    return { plan, project, build: built };
   }
 
   async generate(flags: BuildFlags & { json?: boolean }): Promise<void> {
+    const board = loadBoard(flags.board); // before the model is read: a wrong name costs no wait
     const loaded = loadModel(flags);
     const talk = (line: string): void => (flags.json === true ? this.note(line) : this.say(line));
     talk(this.describe(loaded));
-    const { board, plan, project, build } = await this.build(flags, loaded, talk);
+    const { plan, project, build } = await this.build(board, flags, loaded, talk);
     if (flags.json === true) {
       this.say(
         JSON.stringify({
@@ -329,10 +334,11 @@ class Commands {
   }
 
   async simulate(flags: BuildFlags & DrawFlags): Promise<void> {
+    const board = loadBoard(flags.board);
     const loaded = loadModel(flags);
     const talk = (line: string): void => (flags.json === true ? this.note(line) : this.say(line));
     talk(this.describe(loaded));
-    const { board, plan, build } = await this.build(flags, loaded, talk);
+    const { plan, build } = await this.build(board, flags, loaded, talk);
     talk(
       board.memory === null
         ? `starting ${build.programPath}`
@@ -364,6 +370,7 @@ class Commands {
     if ((flags.port === undefined) === (flags.simulate !== true)) {
       throw new FsvaeError('usage', 'verify needs either --port PATH, or --simulate with --board NAME');
     }
+    const board = loadBoard(flags.board);
     const loaded = loadModel(flags);
     const golden = new GoldenModel(loaded.model);
     const talk = (line: string): void => (flags.json === true ? this.note(line) : this.say(line));
@@ -372,7 +379,7 @@ class Commands {
       const expected = expectedModel(makePlan(loaded.model, loaded.name));
       target = await openPort(flags.port, flags.baud, expected, (line) => this.note(line));
     } else {
-      const { board, plan, build } = await this.build(flags, loaded, talk);
+      const { plan, build } = await this.build(board, flags, loaded, talk);
       target = await startBuild(board, build, expectedModel(plan), (line) => this.note(line));
     }
     const progress = startProgress({ stream: this.terminal.stderr, label: 'seeds', total: flags.images });
@@ -434,7 +441,6 @@ class Commands {
 }
 
 interface BuiltProject {
-  readonly board: Board;
   readonly plan: Plan;
   readonly project: Project;
   readonly build: Build;
