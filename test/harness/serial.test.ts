@@ -1,6 +1,6 @@
 import * as pty from '@lydell/node-pty';
 import { expect } from 'chai';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { BoardClient } from '../../harness/client.js';
 import { checkIdentity, generatorNote } from '../../harness/identity.js';
 import { startBoardProcess } from '../../harness/process.js';
@@ -26,7 +26,10 @@ function openPair(play: (write: (text: string) => void, received: Buffer | undef
     };
   };
   const pair = open({ encoding: null });
-  pair.slave.pause();
+  // node-pty reads the other side, paused or not, and takes bytes away from whoever opens it: a descriptor of our own
+  // keeps the terminal alive instead.
+  const other = openSync(pair.ptsName, constants.O_RDWR | constants.O_NOCTTY);
+  pair.slave.destroy();
   const write = (text: string) => pair.master.write(Buffer.from(text, 'latin1'));
   pair.master.on('data', (data: Buffer) => play(write, data));
   const timer = setInterval(() => play(write, undefined), 20);
@@ -35,7 +38,7 @@ function openPair(play: (write: (text: string) => void, received: Buffer | undef
     close: () => {
       clearInterval(timer);
       pair.master.destroy();
-      pair.slave.destroy();
+      closeSync(other);
     },
   };
 }
