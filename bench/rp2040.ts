@@ -116,7 +116,7 @@ async function measure(compiler: CompilerChoice, seeds: number): Promise<BenchRe
   };
   const [{ model, name }, quantizeSeconds] = timed(() => loadModel({ model: 'mnist' }));
   const golden = new GoldenModel(model);
-  const [plan] = timed(() => makePlan(model, name));
+  const plan = makePlan(model, name);
   const board = loadBoard('rp2040');
   const folder = mkdtempSync(join(tmpdir(), 'fsvae-bench-'));
   try {

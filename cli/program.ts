@@ -65,6 +65,12 @@ function realNumber(text: string): number {
   return value;
 }
 
+/** Writes a file, and the folders that it needs. */
+function writeNew(path: string, bytes: Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, bytes);
+}
+
 interface BuildFlags extends ModelOptions {
   readonly board: string;
   readonly out?: string;
@@ -170,8 +176,7 @@ class Commands {
       progress.stop();
     }
     if (flags.out !== undefined) {
-      mkdirSync(dirname(flags.out), { recursive: true });
-      writeFileSync(flags.out, encodeModel(loaded.model, { name: loaded.name, generator: GENERATOR_VERSION }));
+      writeNew(flags.out, encodeModel(loaded.model, { name: loaded.name, generator: GENERATOR_VERSION }));
     }
     if (flags.json === true) {
       const json = { hash: modelHash(loaded.model), ...report, firstSeed: String(report.firstSeed) };
@@ -298,8 +303,7 @@ class Commands {
       progress.stop();
     }
     if (flags.png !== undefined) {
-      mkdirSync(dirname(flags.png), { recursive: true });
-      writeFileSync(flags.png, pngGrid(images, shape, { scale: 4 }));
+      writeNew(flags.png, pngGrid(images, shape, { scale: 4 }));
     }
     if (flags.json === true) {
       const { differences, ...numbers } = result;
@@ -412,8 +416,7 @@ class Commands {
     }
     progress.stop();
     if (flags.png !== undefined) {
-      mkdirSync(dirname(flags.png), { recursive: true });
-      writeFileSync(flags.png, pngGrid(images, shape, { scale: 4 }));
+      writeNew(flags.png, pngGrid(images, shape, { scale: 4 }));
     }
     this.say(this.describe(loaded));
     this.picture(images, shape);
@@ -434,8 +437,7 @@ class Commands {
 
   convert(checkpoint: string, flags: { out: string }): void {
     const bytes = convertCheckpoint(readCheckpoint(checkpoint));
-    mkdirSync(dirname(flags.out), { recursive: true });
-    writeFileSync(flags.out, bytes);
+    writeNew(flags.out, bytes);
     this.say(`wrote ${flags.out}: what generation needs of ${checkpoint}, ${bytes.length} bytes`);
   }
 }

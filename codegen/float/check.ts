@@ -10,7 +10,7 @@
 import type { NpzArray } from '../checkpoint/npz.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { FloatConvTranspose, FloatLinear, FloatModel } from './network.js';
-import { floatNeurons, runConvTranspose, runLinear, runReadout, toPositionMajor } from './run.js';
+import { floatNeurons, runLayer, runReadout, toPositionMajor } from './run.js';
 
 /** Largest distance of a membrane from the threshold, in units of the membrane (the threshold is 0.2), that is a tie. */
 export const TIE = 1e-5;
@@ -217,10 +217,7 @@ class Checker {
 
   private run(layer: Layer, input: Uint8Array, membranes?: Float64Array): Uint8Array {
     const { tau, threshold, config } = this.model;
-    if (layer.kind === 'conv-transpose') {
-      return runConvTranspose(layer, input, config.timeSteps, tau, threshold, membranes);
-    }
-    return runLinear(layer, input, config.timeSteps, tau, threshold, membranes);
+    return runLayer(layer, input, config.timeSteps, tau, threshold, membranes);
   }
 
   /** decoder_input's rows are channel-major in a checkpoint; everything here is position-major. */

@@ -105,7 +105,14 @@ export class FloatLayerState {
   }
 }
 
-function runLayer(
+/**
+ * One layer over all steps. Maps are position-major: T x inSize x inSize x inChannels in, twice as large out.
+ *
+ * @param input T x inputs spikes
+ * @param membranes takes T x outputs membranes before reset
+ * @returns T x outputs spikes
+ */
+export function runLayer(
   layer: FloatLinear | FloatConvTranspose,
   input: Uint8Array,
   timeSteps: number,
@@ -121,34 +128,6 @@ function runLayer(
     membranes?.set(state.membrane, t * state.neurons);
   }
   return spikes;
-}
-
-/**
- * @param input T x inFeatures spikes
- * @param membranes takes T x outFeatures membranes before reset
- * @returns T x outFeatures spikes
- */
-export function runLinear(
-  layer: FloatLinear,
-  input: Uint8Array,
-  timeSteps: number,
-  tau: number,
-  threshold: number,
-  membranes?: Float64Array,
-): Uint8Array {
-  return runLayer(layer, input, timeSteps, tau, threshold, membranes);
-}
-
-/** Likewise for maps: T x inSize x inSize x inChannels in, T x 2 inSize x 2 inSize x outChannels out. */
-export function runConvTranspose(
-  layer: FloatConvTranspose,
-  input: Uint8Array,
-  timeSteps: number,
-  tau: number,
-  threshold: number,
-  membranes?: Float64Array,
-): Uint8Array {
-  return runLayer(layer, input, timeSteps, tau, threshold, membranes);
 }
 
 /** From channel-major (a checkpoint's order of decoder_input) to position-major, step by step. */
@@ -247,10 +226,10 @@ export interface DecoderRun {
 /** @param z T x C spikes */
 export function runDecoder(model: FloatModel, z: Uint8Array): DecoderRun {
   const { timeSteps } = model.config;
-  const first = runLinear(model.decoderInput, z, timeSteps, model.tau, model.threshold);
+  const first = runLayer(model.decoderInput, z, timeSteps, model.tau, model.threshold);
   const layers = [toPositionMajor(first, timeSteps, model.decoder[0].inChannels)];
   for (const layer of model.decoder) {
-    layers.push(runConvTranspose(layer, layers[layers.length - 1], timeSteps, model.tau, model.threshold));
+    layers.push(runLayer(layer, layers[layers.length - 1], timeSteps, model.tau, model.threshold));
   }
   return { layers, image: runReadout(model.readout, layers[layers.length - 1], timeSteps) };
 }

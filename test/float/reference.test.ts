@@ -5,7 +5,7 @@ import { type Checkpoint, type CheckpointTensor, parseCheckpoint } from '../../c
 import type { NpzArray } from '../../codegen/checkpoint/npz.js';
 import { checkRecordedRun, formatCheckReport } from '../../codegen/float/check.js';
 import { type FloatModel, readFloatModel } from '../../codegen/float/network.js';
-import { runDecoder, runLinear, runPrior } from '../../codegen/float/run.js';
+import { runDecoder, runLayer, runPrior } from '../../codegen/float/run.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { drawChoices } from '../../runtime-ts/pcg32.js';
 
@@ -375,7 +375,7 @@ describe('check of a recorded run', () => {
     shifted.set(z.subarray(0, z.length - latentChannels), latentChannels);
     const [layer] = model.prior;
     const membranes = new Float64Array(timeSteps * layer.outFeatures);
-    runLinear(layer, shifted, timeSteps, model.tau, model.threshold, membranes);
+    runLayer(layer, shifted, timeSteps, model.tau, model.threshold, membranes);
     // A neuron whose own first step stays as it is: the bias moves step 0 too.
     const neuron = Array.from({ length: layer.outFeatures }, (_, n) => n).find((n) => {
       const need = model.threshold - membranes[layer.outFeatures + n];
@@ -525,7 +525,7 @@ describe('check of a recorded run', () => {
       const { z } = runPrior(model, drawChoices(0n, timeSteps, latentChannels, k));
       const layer = model.decoderInput;
       const membranes = new Float64Array(timeSteps * layer.outFeatures);
-      runLinear(layer, z, timeSteps, model.tau, model.threshold, membranes);
+      runLayer(layer, z, timeSteps, model.tau, model.threshold, membranes);
       // A bias that brings the neuron to the threshold at step 0, where nothing is carried over yet.
       const near = (neuron: number, extra: number): FloatModel => ({
         ...model,
