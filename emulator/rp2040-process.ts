@@ -2,19 +2,26 @@
 /**
  * Runs a UF2 image and bridges UART0 to a pseudo-terminal, so that the harness opens it as it would open a Pico.
  *
- *   node rp2040-process.js IMAGE.uf2 [FLASH_BYTES]
+ *   node rp2040-process.js IMAGE.uf2 [FLASH_BYTES] [--xip]
  *
  * Prints one line of JSON, {"pty":"/dev/pts/N"}, and serves until stdin closes. Hard faults of the program are told on
  * stderr, a line each.
+ *
+ * With --xip, reads of flash cost what they cost by the model of the XIP cache (xip-cache.ts). A line `xip` on stdin is
+ * answered with a line on stdout: cycles since the start, and what each core counted since the last answer.
+ *
+ *   {"cycles":123456,"xip":[{"accesses":1000,"misses":10},{"accesses":0,"misses":0}]}
  */
 
 import { constants, openSync, readFileSync, statSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import type { Duplex } from 'node:stream';
 import type { ReadStream } from 'node:tty';
 import * as pty from '@lydell/node-pty';
 import { decodeUf2 } from '../codegen/image/uf2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { EmulatedRp2040 } from './rp2040.js';
+import { XIP_MISS_CYCLES } from './xip-cache.js';
 
 /** The boot loader takes no other (RP2040 datasheet section 2.8.4.2). */
 const RP2040_FAMILY = 0xe48bff56;
@@ -70,15 +77,35 @@ function loadFlash(path: string): Uint8Array {
   return uf2.bytes;
 }
 
-function main(path: string | undefined, flashBytes: string | undefined): void {
-  if (path === undefined || (flashBytes !== undefined && !/^[1-9][0-9]{0,8}$/.test(flashBytes))) {
-    throw new FsvaeError('usage', 'usage: rp2040-process IMAGE.uf2 [FLASH_BYTES]');
+/** Answers questions about the chip, a line each, and ends the process when stdin closes. */
+function answerQuestions(chip: EmulatedRp2040): void {
+  const answer = (question: string): unknown => {
+    if (question !== 'xip') return { error: `unknown question: ${question.slice(0, 80)}` };
+    const { xipAccesses, xipMisses } = chip;
+    const xip = [0, 1].map((core) => ({ accesses: xipAccesses[core], misses: xipMisses[core] }));
+    xipAccesses.fill(0);
+    xipMisses.fill(0);
+    return { cycles: chip.cycles, xip };
+  };
+  createInterface({ input: process.stdin }).on('line', (question) => {
+    process.stdout.write(`${JSON.stringify(answer(question.trim()))}\n`);
+  });
+  process.stdin.on('end', () => process.exit(0));
+  process.stdin.on('error', () => process.exit(0));
+}
+
+function main(args: readonly string[]): void {
+  const [path, flashBytes, ...more] = args.filter((arg) => arg !== '--xip');
+  const wrongBytes = flashBytes !== undefined && !/^[1-9][0-9]{0,8}$/.test(flashBytes);
+  if (path === undefined || wrongBytes || more.length > 0) {
+    throw new FsvaeError('usage', 'usage: rp2040-process IMAGE.uf2 [FLASH_BYTES] [--xip]');
   }
   let sent: number[] = [];
   const chip = new EmulatedRp2040(loadFlash(path), {
     onUartByte: (byte) => sent.push(byte),
     onFault: (what) => process.stderr.write(`${what}\n`),
     ...(flashBytes === undefined ? {} : { flashBytes: Number(flashBytes) }),
+    ...(args.includes('--xip') ? { xip: { missCycles: XIP_MISS_CYCLES } } : {}),
   });
 
   const terminal = openTerminal();
@@ -106,9 +133,7 @@ function main(path: string | undefined, flashBytes: string | undefined): void {
     chip.receive(data);
     schedule();
   });
-  process.stdin.on('end', () => process.exit(0));
-  process.stdin.on('error', () => process.exit(0));
-  process.stdin.resume();
+  answerQuestions(chip);
   process.stdout.write(`${JSON.stringify({ pty: terminal.name })}\n`);
   schedule();
 }
@@ -122,4 +147,4 @@ function guarded(step: () => void): void {
   }
 }
 
-guarded(() => main(process.argv[2], process.argv[3]));
+guarded(() => main(process.argv.slice(2)));

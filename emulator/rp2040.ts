@@ -1,7 +1,8 @@
 /**
  * An RP2040 that runs an image: rp2040js's core and peripherals, started as the chip's boot ROM starts them, with a
  * memory bus and a loop of our own. The bus refuses what the chip refuses; the loop keeps the clock exact and costs
- * little.
+ * little. rp2040js has one core; the second one, a further object of its class with its own view of what is private to
+ * a core, is made when the program launches it.
  *
  * What it models and what not: docs/boards.md.
  */
@@ -10,6 +11,8 @@ import { type Logger, RP2040 } from 'rp2040js';
 import { boot2IsSealed, BOOT2_BYTES } from '../codegen/image/boot2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { FlashChip } from './flash-chip.js';
+import { type CoreIndex, type Launch, LaunchRom, Mailboxes, RETURNED } from './second-core.js';
+import { watchFlashReads, XipCache } from './xip-cache.js';
 
 const ROM_END = 0x4000;
 const FLASH_ORIGIN = 0x10000000;
@@ -21,6 +24,26 @@ const RAM_BYTES = 0x42000;
 /** The port bars this much below RAM, where the stack ends. */
 const BELOW_STACK = RAM_ORIGIN - 0x10000;
 const SSI_PERIPHERAL = 0x18000;
+const PSM_PERIPHERAL = 0x40010;
+/** Power-on state machine: FRCE_OFF and its bit for core 1 (datasheet section 2.13.5). */
+const FRCE_OFF = 0x04;
+const FRCE_OFF_PROC1 = 1 << 16;
+/** SIO registers that rp2040js has not, or has for core 0 only (datasheet section 2.3.1.7). */
+const SIO_CPUID = 0x00;
+const FIFO_ST = 0x50;
+const FIFO_WR = 0x54;
+const FIFO_RD = 0x58;
+/** Interrupts that only one core gets: of the FIFOs, its own; of the pins, in rp2040js, core 0 (section 2.3.2). */
+const IRQ_IO_BANK0 = 13;
+const IRQ_SIO_PROC0 = 15;
+const IRQ_SIO_PROC1 = 16;
+const ONLY_CORE_0 = (1 << IRQ_IO_BANK0) | (1 << IRQ_SIO_PROC0);
+const SYST_CSR = 0x010;
+/** Memory protection unit (ARMv6-M reference manual, B3.5). */
+const MPU_CTRL = 0xe000ed94;
+const MPU_RBAR = 0xe000ed9c;
+const MPU_RASR = 0xe000eda0;
+const WFE = 0xbf20;
 const AIRCR = 0xe000ed0c;
 const AIRCR_RESET = 0x05fa0004;
 const HARD_FAULT = 3;
@@ -69,11 +92,26 @@ export interface Rp2040Options {
   readonly onFault?: (what: string) => void;
   /**
    * Takes `bkpt` instructions, with their number and the cycles so far: marks in a program that is to be measured.
-   * Without it they are hard faults, as on a chip without a debugger.
+   * Without it they are hard faults, as on a chip without a debugger. `cycles` are those of the core that met it.
    */
-  readonly onBreakpoint?: (code: number, cycles: number) => void;
+  readonly onBreakpoint?: (code: number, cycles: number, core: CoreIndex) => void;
+  /**
+   * Counts reads of flash against a model of the XIP cache, and lets each miss cost the core that missed so many cycles;
+   * XIP_MISS_CYCLES is what it costs a Pico. Without it flash is read without waits.
+   */
+  readonly xip?: { readonly missCycles: number };
   /** Size of the board's flash; default 2 MiB, the Pico's. What the chip's flash interface cannot reach is 16 MiB. */
   readonly flashBytes?: number;
+}
+
+type Core = RP2040['core'];
+
+/** One of the two processors. */
+interface Side {
+  readonly index: CoreIndex;
+  readonly core: Core;
+  /** Cycles that passed in earlier lives of the chip, and while the core slept: core.cycles counts only the others. */
+  other: number;
 }
 
 function hex(value: number): string {
@@ -81,14 +119,24 @@ function hex(value: number): string {
 }
 
 export class EmulatedRp2040 {
-  /** Cycles that passed in earlier lives of the chip, and while the core slept: core.cycles counts only the others. */
-  private otherCycles = 0;
   private chip!: RP2040;
+  private first!: Side;
+  /** Core 1, from its launch to its reset. */
+  private second: Side | undefined;
+  /** The core that executes, whose time it is for everybody. */
+  private active!: Side;
+  /** The chip as core 1 sees it: what is private to a core is its own. */
+  private secondView!: RP2040;
+  private mailboxes!: Mailboxes;
+  private launchRom!: LaunchRom;
+  /** Takes core 1's SysTick out of the clock. */
+  private stopSecondSystick: () => void = () => undefined;
+  private readonly xip: XipCache | undefined;
   private clock!: DerivedClock;
   private fifo!: Fifo;
   /** While an alarm is served, the time for which it was set. */
   private alarmNanos: number | undefined;
-  /** The core's cycle count up to which it may run without a look at anything else. */
+  /** Core 0's cycle count up to which the cores may run without a look at anything else. */
   private until = 0;
   private lockedUp: string | undefined;
   private readonly pending: Uint8Array[] = [];
@@ -96,6 +144,8 @@ export class EmulatedRp2040 {
   /** When the next received byte may enter the FIFO. */
   private receiveAt = 0;
   private readonly flashBytes: number;
+  /** Bytes of flash that can be read as memory: none while its interface is not set for it. */
+  private readableFlash = 0;
 
   /**
    * Loads an image as it would lie in flash and boots it: checks the second-stage boot's checksum as the boot ROM does,
@@ -119,26 +169,34 @@ export class EmulatedRp2040 {
     if (image.length > this.flashBytes || this.flashBytes > FLASH_OFFSET_MASK + 1) {
       throw new FsvaeError('fit', `the image of ${image.length} bytes is larger than the flash of ${this.flashBytes}`);
     }
-    this.boot(new Uint8Array(RAM_BYTES));
+    this.xip = options.xip === undefined ? undefined : new XipCache(options.xip.missCycles);
+    this.boot(new Uint8Array(RAM_BYTES), 0);
   }
 
-  /** @param ram what RAM holds: a restart leaves it as it was */
-  private boot(ram: Uint8Array): void {
+  /**
+   * @param ram what RAM holds: a restart leaves it as it was
+   * @param cycles that have passed in earlier lives
+   */
+  private boot(ram: Uint8Array, cycles: number): void {
     const chip = new RP2040();
     const { core } = chip;
     this.chip = chip;
+    this.first = { index: 0, core, other: cycles };
+    this.second = undefined;
+    this.active = this.first;
+    this.xip?.flush();
     this.clock = chip.clock as unknown as DerivedClock;
     this.fifo = (chip.uart[0] as unknown as { rxFIFO: Fifo }).rxFIFO;
     chip.logger = this.refusals();
     Object.defineProperty(this.clock, 'nanosCounter', {
-      get: () => this.alarmNanos ?? (core.cycles + this.otherCycles) * NANOSECONDS_PER_CYCLE,
+      get: () => this.alarmNanos ?? this.cycles * NANOSECONDS_PER_CYCLE,
       set: () => undefined,
     });
     // An alarm set by the program itself ends the stretch that it was set in.
     const link = this.clock.linkAlarm.bind(this.clock);
     this.clock.linkAlarm = (delayNanos, alarm) => {
       const linked = link(delayNanos, alarm);
-      this.until = Math.min(this.until, Math.ceil(alarm.nanos / NANOSECONDS_PER_CYCLE) - this.otherCycles);
+      this.until = Math.min(this.until, Math.ceil(alarm.nanos / NANOSECONDS_PER_CYCLE) - this.first.other);
       return linked;
     };
     chip.flash.fill(0xff);
@@ -146,6 +204,7 @@ export class EmulatedRp2040 {
     chip.sram.set(ram);
     chip.sram.set(this.image.subarray(0, BOOT2_BYTES), BOOT2_ADDRESS - RAM_ORIGIN);
     this.connectMemory();
+    this.connectSecondCore();
     core.cycles = 0;
     core.SP = BOOT2_ADDRESS; // the boot ROM's own stack; the program sets its own
     core.LR = 0;
@@ -154,7 +213,7 @@ export class EmulatedRp2040 {
     const { onBreakpoint } = this.options;
     chip.onBreak = (code) => {
       if (onBreakpoint === undefined) throw new Fault(`an undefined instruction or a breakpoint (${code})`);
-      onBreakpoint(code, this.cycles);
+      onBreakpoint(code, this.cycles, this.active.index);
     };
     for (const [index, peripheral] of Object.entries(chip.peripherals)) {
       if ('onWatchdogTrigger' in peripheral) {
@@ -170,26 +229,164 @@ export class EmulatedRp2040 {
     const refuse = (component: string, message: string): void => {
       if (component === 'RP2040' || component === 'CortexM0Core') throw new Fault(message);
     };
-    return { debug: () => undefined, info: () => undefined, warn: refuse, error: refuse };
+    const info = (component: string, message: string): void => {
+      if (component === 'CortexM0Core' && message === 'SEV') this.sendEvent();
+    };
+    return { debug: () => undefined, info, warn: refuse, error: refuse };
+  }
+
+  /** SEV sets the event register of both cores, and ends a WFE of either (ARMv6-M reference manual, B1.5.19). */
+  private sendEvent(): void {
+    this.first.core.eventRegistered = true;
+    if (this.second === undefined) this.launchRom.event();
+    else this.second.core.eventRegistered = true;
+    this.until = 0;
+  }
+
+  /** The mailboxes between the cores, the boot ROM that holds core 1, and what resets it. */
+  private connectSecondCore(): void {
+    const { chip } = this;
+    this.mailboxes = new Mailboxes((interrupt0, interrupt1) => {
+      this.first.core.setInterrupt(IRQ_SIO_PROC0, interrupt0);
+      this.second?.core.setInterrupt(IRQ_SIO_PROC1, interrupt1);
+    });
+    this.launchRom = new LaunchRom(
+      this.mailboxes,
+      () => (this.first.core.eventRegistered = true),
+      (launch) => this.launch(launch),
+    );
+    const view = Object.create(chip, {
+      core: { get: () => this.second!.core },
+      ppb: { value: undefined, writable: true },
+      sio: { value: undefined, writable: true },
+    }) as { -readonly [K in keyof RP2040]: RP2040[K] };
+    this.secondView = view as unknown as RP2040;
+    // The divider and the interpolators are a core's own, pins and spinlocks are shared (datasheet section 2.3.1).
+    view.sio = new (chip.sio.constructor as new (chip: RP2040) => RP2040['sio'])(this.secondView);
+    for (const shared of [
+      'gpioValue',
+      'gpioOutputEnable',
+      'qspiGpioValue',
+      'qspiGpioOutputEnable',
+      'spinLock',
+    ] as const) {
+      Object.defineProperty(view.sio, shared, {
+        get: () => chip.sio[shared],
+        set: (value: number) => (chip.sio[shared] = value),
+      });
+    }
+    this.connectMailboxes(chip.sio, 0);
+    this.connectMailboxes(view.sio, 1);
+
+    const psm = chip.peripherals[PSM_PERIPHERAL];
+    const write = psm.writeUint32.bind(psm);
+    let off = false;
+    psm.writeUint32 = (offset, value) => {
+      write(offset, value);
+      const now = (psm.readUint32(FRCE_OFF) & FRCE_OFF_PROC1) !== 0;
+      if (now && !off) this.dropSecond();
+      if (!now && off) this.launchRom.start();
+      off = now;
+    };
+    this.launchRom.start();
+  }
+
+  private connectMailboxes(sio: RP2040['sio'], index: CoreIndex): void {
+    const { mailboxes } = this;
+    const read = sio.readUint32.bind(sio);
+    const write = sio.writeUint32.bind(sio);
+    sio.readUint32 = (offset) => {
+      if (offset === SIO_CPUID) return index;
+      if (offset === FIFO_ST) return mailboxes.status(index);
+      if (offset === FIFO_RD) return mailboxes.read(index);
+      return read(offset);
+    };
+    sio.writeUint32 = (offset, value) => {
+      if (offset === FIFO_ST) mailboxes.clear(index, value);
+      else if (offset === FIFO_WR) mailboxes.write(index, value);
+      else write(offset, value);
+    };
+  }
+
+  /** Core 1 leaves the boot ROM. From here on the loop runs two cores. */
+  private launch(launch: Launch): void {
+    const { chip, first } = this;
+    const view = this.secondView as { -readonly [K in keyof RP2040]: RP2040[K] };
+    const core = new (chip.core.constructor as new (chip: RP2040) => Core)(this.secondView);
+    this.second = { index: 1, core, other: this.cycles };
+    const ppb = new (chip.ppb.constructor as new (chip: RP2040, name: string) => RP2040['ppb'])(this.secondView, 'PPB');
+    view.ppb = ppb;
+    const unlisten = chip.addClockListener((frequency) => (ppb.systickTimer.frequency = frequency));
+    this.stopSecondSystick = () => {
+      ppb.writeUint32(SYST_CSR, 0);
+      unlisten();
+    };
+    this.connectCore(core, this.secondView, 1);
+    core.VTOR = launch.vectors;
+    core.SP = launch.stack;
+    core.LR = RETURNED | 1;
+    core.PC = launch.entry & ~1;
+
+    // An interrupt that ends a sleep is taken when that core runs, at its own time, not within the other's instruction.
+    for (const each of [first.core, core]) {
+      each.setInterrupt = (irq, value) => {
+        const bit = 1 << irq;
+        if (!value) each.pendingInterrupts &= ~bit;
+        else if ((each.pendingInterrupts & bit) === 0) {
+          each.pendingInterrupts |= bit;
+          each.interruptsUpdated = true;
+          this.until = 0;
+        }
+      };
+    }
+    chip.setInterrupt = (irq, value) => {
+      first.core.setInterrupt(irq, value);
+      if ((ONLY_CORE_0 & (1 << irq)) === 0) this.second?.core.setInterrupt(irq, value);
+    };
+    core.pendingInterrupts = first.core.pendingInterrupts & ~ONLY_CORE_0;
+    this.mailboxes.signal();
+    this.until = 0;
+  }
+
+  /** Core 1 is held in reset. */
+  private dropSecond(): void {
+    const { first, second } = this;
+    this.launchRom.stop();
+    if (second === undefined) return;
+    this.catchUp(first);
+    this.stopSecondSystick();
+    this.active = first;
+    this.second = undefined;
+    this.until = 0;
+  }
+
+  /** The time that passed while a core slept. */
+  private catchUp(side: Side): void {
+    side.other += Math.max(0, this.cycles - side.core.cycles - side.other);
   }
 
   /**
-   * The core's accesses, with the chip's refusals: misaligned ones, stores to flash, reads of flash beyond its size or
+   * The cores' accesses, with the chip's refusals: misaligned ones, stores to flash, reads of flash beyond its size or
    * while its interface is not set for them, the boot ROM that is not there. RAM and flash are read here and now, which
    * is also faster than rp2040js's own way; everything else is rp2040js's.
    */
   private connectMemory(): void {
     const { chip, flashBytes } = this;
-    const { core, sram, flash } = chip;
+    const ssi = new FlashChip(() => {
+      this.readableFlash = ssi.readable ? flashBytes : 0;
+    });
+    this.readableFlash = 0;
+    chip.peripherals[SSI_PERIPHERAL] = ssi;
+    this.connectCore(chip.core, chip, 0);
+  }
+
+  private connectCore(core: Core, chip: RP2040, index: CoreIndex): void {
+    const { flashBytes } = this;
+    const { sram, flash } = chip;
     const flash16 = new Uint16Array(flash.buffer);
     const flash32 = new Uint32Array(flash.buffer);
     const ram16 = new Uint16Array(sram.buffer);
     const ram32 = new Uint32Array(sram.buffer);
-    let readableFlash = 0;
-    const ssi = new FlashChip(() => {
-      readableFlash = ssi.readable ? flashBytes : 0;
-    });
-    chip.peripherals[SSI_PERIPHERAL] = ssi;
 
     const misaligned = (what: string, address: number): never => {
       throw new Fault(`a misaligned ${what} of ${hex(address)}`, address);
@@ -200,7 +397,7 @@ export class EmulatedRp2040 {
         throw new Fault(`an access to the boot ROM at ${hex(address)}, which is not there`, address);
       if (address < FLASH_ORIGIN || address >= FLASH_END) return undefined;
       const offset = address & FLASH_OFFSET_MASK;
-      if (readableFlash === 0) {
+      if (this.readableFlash === 0) {
         throw new Fault(`a read of flash at ${hex(address)} while its interface is not set for it`, address);
       }
       if (offset >= flashBytes) throw new Fault(`a read beyond the flash at ${hex(address)}`, address);
@@ -219,7 +416,7 @@ export class EmulatedRp2040 {
       const inRam = address - RAM_ORIGIN;
       if (inRam >= 0 && inRam < RAM_BYTES) return ram32[inRam >>> 2];
       const inFlash = address - FLASH_ORIGIN;
-      if (inFlash >= 0 && inFlash < readableFlash) return flash32[inFlash >>> 2];
+      if (inFlash >= 0 && inFlash < this.readableFlash) return flash32[inFlash >>> 2];
       if (address < ROM_END) return 0; // the port asks there whether there is a boot ROM
       const offset = flashOffset(address);
       return offset === undefined ? chip.readUint32(address) : flash32[offset >>> 2];
@@ -228,9 +425,11 @@ export class EmulatedRp2040 {
       const address = value >>> 0;
       if ((address & 1) !== 0) misaligned('halfword read', address);
       const inFlash = address - FLASH_ORIGIN;
-      if (inFlash >= 0 && inFlash < readableFlash) return flash16[inFlash >>> 1];
+      if (inFlash >= 0 && inFlash < this.readableFlash) return flash16[inFlash >>> 1];
       const inRam = address - RAM_ORIGIN;
       if (inRam >= 0 && inRam < RAM_BYTES) return ram16[inRam >>> 1];
+      // All of the boot ROM that is there: where core 1 ends up when its program returns. wfi; b RETURNED
+      if ((address & ~3) === RETURNED) return address === RETURNED ? 0xbf30 : 0xe7fd;
       const offset = flashOffset(address);
       return offset === undefined ? chip.readUint16(address) : flash16[offset >>> 1];
     };
@@ -239,7 +438,7 @@ export class EmulatedRp2040 {
       const inRam = address - RAM_ORIGIN;
       if (inRam >= 0 && inRam < RAM_BYTES) return sram[inRam];
       const inFlash = address - FLASH_ORIGIN;
-      if (inFlash >= 0 && inFlash < readableFlash) return flash[inFlash];
+      if (inFlash >= 0 && inFlash < this.readableFlash) return flash[inFlash];
       const offset = flashOffset(address);
       return offset === undefined ? chip.readUint8(address) : flash[offset];
     };
@@ -253,6 +452,7 @@ export class EmulatedRp2040 {
       }
       refuseStore(address);
       if (address === AIRCR && value >>> 0 === AIRCR_RESET) throw new Restart('AIRCR');
+      if (address >= MPU_CTRL && address <= MPU_RASR) protect(address, value >>> 0);
       chip.writeUint32(address, value);
     };
     core.writeUint16 = (at, value) => {
@@ -276,16 +476,30 @@ export class EmulatedRp2040 {
       refuseStore(address);
       chip.writeUint8(address, value);
     };
+    if (this.xip !== undefined) watchFlashReads(core, this.xip, index);
+    const protect = protectionOf(core);
   }
 
-  /** Cycles since the boot code was first entered, asleep or awake. */
+  /** Cycles since the boot code was first entered, asleep or awake: the time of the core that runs, or ran last. */
   get cycles(): number {
-    return this.chip.core.cycles + this.otherCycles;
+    return this.active.core.cycles + this.active.other;
   }
 
-  /** True while the core waits for an interrupt and no received byte is left to give it. */
+  /** True while every core waits for an interrupt or event and no received byte is left to give them. */
   get idle(): boolean {
-    return this.chip.core.waiting && this.pending.length === 0 && this.fifo.empty;
+    const { first, second } = this;
+    if (!first.core.waiting || (second !== undefined && !second.core.waiting)) return false;
+    return this.pending.length === 0 && this.fifo.empty;
+  }
+
+  /** Reads of flash that were looked up in the XIP cache's model, of core 0 and core 1; `fill(0)` starts over. */
+  get xipAccesses(): Float64Array {
+    return this.xip?.accesses ?? new Float64Array(2);
+  }
+
+  /** Those of them that had to wait for flash. */
+  get xipMisses(): Float64Array {
+    return this.xip?.misses ?? new Float64Array(2);
   }
 
   /** Bytes that arrive on UART0, in order. They enter the FIFO only as it has room: none is lost. */
@@ -329,7 +543,7 @@ export class EmulatedRp2040 {
   }
 
   /**
-   * Runs about `cycles` cycles, or until the core sleeps with nothing left to wake it but time.
+   * Runs about `cycles` cycles, or until every core sleeps with nothing left to wake it but time.
    *
    * @throws FsvaeError `link` when the core locks up: it faults while it begins or serves a fault
    */
@@ -337,28 +551,24 @@ export class EmulatedRp2040 {
     if (this.lockedUp !== undefined) throw new FsvaeError('link', this.lockedUp);
     const end = this.cycles + cycles;
     while (this.cycles < end && !this.idle) {
-      const { core } = this.chip;
       try {
-        this.runUntil(end);
+        if (this.second === undefined) this.runUntil(end);
+        else this.runBoth(end);
       } catch (error) {
-        if (error instanceof Restart) this.restart();
+        const at = this.active.core.PC;
+        if (error instanceof Restart) this.boot(this.chip.sram.slice(), this.cycles);
         else if (error instanceof Fault) this.hardFault(error);
-        else throw new FsvaeError('link', `the emulator failed at ${hex(core.PC)}: ${(error as Error).message}`);
+        else throw new FsvaeError('link', `the emulator failed at ${hex(at)}: ${(error as Error).message}`);
       }
     }
   }
 
-  private restart(): void {
-    this.otherCycles += this.chip.core.cycles;
-    this.boot(this.chip.sram.slice());
-  }
-
   private hardFault(fault: Fault): void {
-    const { core } = this.chip;
+    const { core, index } = this.active;
     const serving = core.IPSR === HARD_FAULT;
     // Once it has fetched an instruction rp2040js moves on to the next; the chip stacks the address of this one.
     const at = fault.address === core.PC ? core.PC : core.PC - 2;
-    const line = `hard fault: ${fault.message}, in the instruction at ${hex(at)}`;
+    const line = `hard fault${index === 0 ? '' : ' on core 1'}: ${fault.message}, in the instruction at ${hex(at)}`;
     this.options.onFault?.(line);
     core.PC = at;
     core.waiting = false;
@@ -380,9 +590,22 @@ export class EmulatedRp2040 {
     return alarm === null ? Infinity : Math.ceil(alarm.nanos / NANOSECONDS_PER_CYCLE);
   }
 
+  /** How far the cores may run before something else has to be done, as a cycle count. */
+  private nextStop(end: number): number {
+    const feedAt = this.pending.length > 0 ? Math.max(this.receiveAt, this.cycles + 1) : Infinity;
+    return Math.min(end, this.nextAlarmAt(), feedAt);
+  }
+
+  /** When time alone may end a sleep: an alarm, or a byte that arrives. Infinity: never. */
+  private nextWake(): number {
+    return Math.min(this.nextAlarmAt(), this.pending.length > 0 ? this.receiveAt : Infinity);
+  }
+
+  /** The loop while core 1 is not launched. */
   private runUntil(end: number): void {
-    const { core } = this.chip;
-    while (this.cycles < end) {
+    const { first } = this;
+    const { core } = first;
+    while (this.cycles < end && this.second === undefined) {
       this.feedUart();
       this.runAlarms();
       if (core.waiting) {
@@ -394,16 +617,133 @@ export class EmulatedRp2040 {
           continue;
         }
         // Nothing but time can end this sleep: it passes until something happens, the core's counter stands still.
-        const next = Math.min(this.nextAlarmAt(), this.pending.length > 0 ? this.receiveAt : Infinity);
+        const next = this.nextWake();
         if (next === Infinity) return;
-        this.otherCycles += Math.max(1, next - this.cycles);
+        first.other += Math.max(1, next - this.cycles);
         continue;
       }
-      const feedAt = this.pending.length > 0 ? Math.max(this.receiveAt, this.cycles + 1) : Infinity;
-      this.until = Math.min(end, this.nextAlarmAt(), feedAt) - this.otherCycles;
+      this.until = this.nextStop(end) - first.other;
       do {
         core.executeInstruction();
       } while (core.cycles < this.until && !core.waiting);
     }
   }
+
+  /** Whether a sleeping core has been given a reason to go on. A masked interrupt ends WFI, but not WFE. */
+  private wakes(core: Core): boolean {
+    const interrupt = (core.pendingInterrupts & core.enabledInterrupts) !== 0 || core.pendingSystick;
+    return this.sleepsForEvent(core) ? core.eventRegistered || (interrupt && !core.PM) : interrupt;
+  }
+
+  /** By the instruction that it sleeps in; rp2040js does not tell. */
+  private sleepsForEvent(core: Core): boolean {
+    const { sram, flash } = this.chip;
+    const at = ((core.PC & ~1) >>> 0) - 2;
+    const [memory, offset] = at >= RAM_ORIGIN ? [sram, at - RAM_ORIGIN] : [flash, at & FLASH_OFFSET_MASK];
+    return at > ROM_END && (memory[offset] | (memory[offset + 1] << 8)) === WFE;
+  }
+
+  private wake(side: Side): void {
+    const { core } = side;
+    if (!core.waiting || !this.wakes(core)) return;
+    if (this.sleepsForEvent(core)) core.eventRegistered = false;
+    core.waiting = false;
+    core.interruptsUpdated = true;
+    this.catchUp(side);
+  }
+
+  /**
+   * The loop for two cores. The one with fewer cycles runs next, core 0 when they are even, so that what they do to each
+   * other happens in one order only. A sleeping core does not run; when it wakes its time is that of whatever woke it.
+   */
+  private runBoth(end: number): void {
+    const { first } = this;
+    const zero = first.core;
+    while (this.second !== undefined) {
+      const { second } = this;
+      const one = second.core;
+      this.wake(first);
+      this.wake(second);
+      if (!zero.waiting || !one.waiting) {
+        const firstIsNext = one.waiting || (!zero.waiting && zero.cycles + first.other <= one.cycles + second.other);
+        this.active = firstIsNext ? first : second;
+      }
+      if (this.cycles >= end) return;
+      this.feedUart();
+      this.runAlarms();
+      if ((zero.waiting && this.wakes(zero)) || (one.waiting && this.wakes(one))) continue;
+      if (zero.waiting && one.waiting) {
+        const next = this.idle ? Infinity : this.nextWake();
+        if (next === Infinity) return;
+        this.active.other += Math.max(1, next - this.cycles);
+        continue;
+      }
+      // In core 0's count, as `until` is.
+      const lead = second.other - first.other;
+      this.until = this.nextStop(end) - first.other;
+      if (one.waiting) {
+        do {
+          zero.executeInstruction();
+        } while (zero.cycles < this.until && !zero.waiting);
+      } else if (zero.waiting) {
+        do {
+          one.executeInstruction();
+        } while (one.cycles + lead < this.until && !one.waiting);
+      } else {
+        do {
+          if (zero.cycles <= one.cycles + lead) {
+            this.active = first;
+            zero.executeInstruction();
+          } else {
+            this.active = second;
+            one.executeInstruction();
+          }
+        } while ((zero.cycles < this.until || one.cycles + lead < this.until) && !zero.waiting && !one.waiting);
+      }
+    }
+  }
+}
+
+/**
+ * A core's memory protection unit, as far as it guards a stack: one region of RAM without access. Regions elsewhere are
+ * ignored, so a core that has none in RAM pays nothing. Fetches and halfword reads are not looked at. A hard fault's
+ * handler runs without it, as MPU_CTRL.HFNMIENA = 0 asks.
+ *
+ * @returns takes a store to one of its registers
+ */
+function protectionOf(core: Core): (register: number, value: number) => void {
+  let control = 0;
+  let base = 0;
+  let attributes = 0;
+  let from = 0;
+  let bytes = 0;
+  const check = (what: string, value: number): void => {
+    const offset = (value >>> 0) - from;
+    if (offset >= 0 && offset < bytes && core.IPSR !== HARD_FAULT) {
+      const address = hex(value);
+      throw new Fault(`a ${what} of ${address}, which the memory protection unit bars`, value >>> 0);
+    }
+  };
+  let installed = false;
+  const install = (): void => {
+    installed = true;
+    const { readUint32, readUint8, writeUint32, writeUint16, writeUint8 } = core;
+    core.readUint32 = (address) => (check('read', address), readUint32(address));
+    core.readUint8 = (address) => (check('read', address), readUint8(address));
+    core.writeUint32 = (address, value) => (check('store', address), writeUint32(address, value));
+    core.writeUint16 = (address, value) => (check('store', address), writeUint16(address, value));
+    core.writeUint8 = (address, value) => (check('store', address), writeUint8(address, value));
+  };
+  return (register, value) => {
+    if (register === MPU_CTRL) control = value;
+    if (register === MPU_RBAR) base = value;
+    if (register === MPU_RASR) attributes = value;
+    const size = 2 ** (((attributes >> 1) & 31) + 1);
+    const start = base - (base % size);
+    const barred = (control & 1) !== 0 && (attributes & 1) !== 0 && ((attributes >> 24) & 7) === 0;
+    const inRam = start >= RAM_ORIGIN && start < RAM_ORIGIN + RAM_BYTES;
+    from = start;
+    bytes = barred && inRam ? size : 0;
+    if (bytes > 0 && !installed) install();
+  };
 }

@@ -10,6 +10,13 @@ export interface BoardProcess {
   readonly pid: number;
   /** Resolves when the process has ended, by itself or by close(), with what it last said on stderr. */
   readonly ended: Promise<string>;
+  /**
+   * Sends a line on stdin and resolves with the next line on stdout: what the RP2040's emulator is asked about itself
+   * (emulator/rp2040-process.ts). One question at a time.
+   *
+   * @throws FsvaeError `link` when the process ends first, with its last line on stderr
+   */
+  ask(question: string): Promise<string>;
   /** Ends the process and waits until it has ended. Ending it twice is harmless. */
   close(): Promise<void>;
 }
@@ -51,11 +58,19 @@ export async function startBoardProcess(
     child.once('error', (error) => resolve(error.message));
   });
   const close = () => stop(child, ended, stopMs);
+  const nextLine = lineReader(child);
+  const ask = async (question: string): Promise<string> => {
+    const line = nextLine();
+    child.stdin.write(`${question}\n`);
+    const last = await Promise.race([line, ended.then((said) => ({ said }))]);
+    if (typeof last === 'string') return last;
+    throw new FsvaeError('link', `${name} ended before it answered "${question}": ${last.said || 'it gave no reason'}`);
+  };
 
   let timer: NodeJS.Timeout | undefined;
   try {
     const line = await Promise.race([
-      firstLine(child),
+      nextLine(),
       ended.then((last) => {
         const how =
           child.pid === undefined
@@ -82,7 +97,7 @@ export async function startBoardProcess(
         `${name} said ${JSON.stringify(line.slice(0, 80))} instead of naming its pseudo-terminal: it is no board process`,
       );
     }
-    return { path, pid: child.pid, ended, close };
+    return { path, pid: child.pid, ended, ask, close };
   } catch (error) {
     await close();
     throw error;
@@ -91,20 +106,24 @@ export async function startBoardProcess(
   }
 }
 
-function firstLine(child: ChildProcess): Promise<string> {
-  return new Promise((resolve) => {
-    let text = '';
-    let found = false;
-    // Reading goes on for ever, or a child that says more would block.
-    child.stdout?.on('data', (data: Buffer) => {
-      if (found) return;
-      text += data.toString('utf8').slice(0, OUTPUT_BYTES);
-      const end = text.indexOf('\n');
-      if (end < 0 && text.length < OUTPUT_BYTES) return;
-      found = true;
-      resolve(end < 0 ? text : text.slice(0, end));
-    });
+/** What the child says on stdout, line by line; what nobody waits for is dropped. */
+function lineReader(child: ChildProcess): () => Promise<string> {
+  let text = '';
+  let take: ((line: string) => void) | undefined;
+  // Reading goes on for ever, or a child that says more would block.
+  child.stdout?.on('data', (data: Buffer) => {
+    if (take === undefined) return;
+    text += data.toString('utf8').slice(0, OUTPUT_BYTES);
+    const end = text.indexOf('\n');
+    if (end < 0 && text.length < OUTPUT_BYTES) return;
+    take(end < 0 ? text : text.slice(0, end));
+    take = undefined;
   });
+  return () =>
+    new Promise((resolve) => {
+      text = '';
+      take = resolve;
+    });
 }
 
 function ptyOf(line: string): string | undefined {

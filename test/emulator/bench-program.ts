@@ -55,10 +55,10 @@ export async function buildBenchProgram(
 
 export type BenchImage = BenchProgram & { readonly image: ImageFiles };
 
-/** The test program as a Pico takes it. */
-export async function buildBenchImage(compiler: CompilerChoice): Promise<BenchImage> {
+/** A test program as a Pico takes it. */
+export async function buildBenchImage(compiler: CompilerChoice, source = 'bench.c'): Promise<BenchImage> {
   const board = loadBoard('rp2040');
-  const program = await buildBenchProgram(board, compiler);
+  const program = await buildBenchProgram(board, compiler, source);
   return { ...program, image: writeImage(program.programPath, board) };
 }
 

@@ -76,6 +76,26 @@ describe('RP2040 emulator process', function () {
     expect(await running.ended).to.match(/^the emulated RP2040 locked up: .*overflowed/);
   });
 
+  it('counts reads of flash when asked to, and tells between requests', async () => {
+    await link.close();
+    await running.close();
+    running = await startBoardProcess(process.execPath, [EMULATOR, program.image.uf2Path!, '--xip']);
+    link = await SerialLink.open(running.path);
+    await link.settle();
+    type Counts = { cycles: number; xip: { accesses: number; misses: number }[] };
+    const ask = async (): Promise<Counts> => JSON.parse(await running.ask('xip')) as Counts;
+    const start = await ask();
+    expect(start.xip[0].misses).to.be.within(1, start.xip[0].accesses - 1);
+    expect(start.xip[1]).to.deep.equal({ accesses: 0, misses: 0 });
+    expect(await ask(), 'nothing since').to.deep.equal({ ...start, xip: [start.xip[1], start.xip[1]] });
+    link.send(Buffer.from('x'));
+    await link.read(1);
+    const echo = await ask();
+    expect(echo.xip[0].accesses).to.be.within(20, 2000);
+    expect(echo.cycles).to.be.above(start.cycles);
+    expect(await running.ask('time')).to.equal('{"error":"unknown question: time"}');
+  });
+
   it('ends when stdin closes', async () => {
     const child = spawn(process.execPath, [EMULATOR, program.image.uf2Path!], { stdio: ['pipe', 'pipe', 'inherit'] });
     await new Promise((resolve) => child.stdout.once('data', resolve));
@@ -98,6 +118,11 @@ describe('RP2040 emulator process, refusing', () => {
 
   it('no image', async () => {
     expect(await lastWords()).to.contain('usage: rp2040-process IMAGE.uf2');
+  });
+
+  it('more than it understands', async () => {
+    expect(await lastWords('a.uf2', '--xyz')).to.contain('usage: rp2040-process IMAGE.uf2');
+    expect(await lastWords('a.uf2', '1024', '2048')).to.contain('usage: rp2040-process IMAGE.uf2');
   });
 
   it('an image that is not there', async () => {

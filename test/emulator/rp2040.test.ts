@@ -240,10 +240,23 @@ describe('emulated RP2040', () => {
     // bkpt 5; nop; nop; bkpt 6; b .
     const chip = new EmulatedRp2040(bootImage([0xbe05, 0x46c0, 0x46c0, 0xbe06, 0xe7fe]), {
       ...quiet,
-      onBreakpoint: (code, cycles) => marks.push([code, cycles]),
+      onBreakpoint: (code, cycles, core) => marks.push([code, cycles, core]),
     });
     chip.run(100);
+    expect(marks.map(([, , core]) => core)).to.deep.equal([0, 0]);
     expect(marks.map(([code]) => code)).to.deep.equal([5, 6]);
     expect(marks[1][1] - marks[0][1]).to.equal(3);
+  });
+
+  it('runs on after WFE when an event came before it', () => {
+    const marks: number[] = [];
+    // sev; wfe; bkpt 1; wfe; bkpt 2; b .
+    const chip = new EmulatedRp2040(bootImage([0xbf40, 0xbf20, 0xbf20, 0xbe01, 0xbf20, 0xbe02, 0xe7fe]), {
+      ...quiet,
+      onBreakpoint: (code) => marks.push(code),
+    });
+    chip.run(100);
+    expect(marks).to.deep.equal([]);
+    expect(chip.idle).to.equal(true);
   });
 });

@@ -2,6 +2,7 @@
 #include "port.h"
 
 #include "board_config.h"
+#include "core1.h"
 #include "flash_id.h"
 #include "rp2040.h"
 
@@ -249,7 +250,7 @@ void port_reset(int to_boot_loader)
 }
 
 /* Says so on the link, where any terminal shows it and no decoder takes it for a frame, and starts again. */
-__attribute__((used, noreturn)) static void hard_fault(const uint32_t *frame)
+__attribute__((used, noreturn)) void hard_fault(const uint32_t *frame)
 {
     static const char text[] = "\r\nhard fault at 0x";
     uint32_t pc = frame[6];

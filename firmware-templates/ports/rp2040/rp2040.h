@@ -6,10 +6,20 @@
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
-/* 2.1.2 the APB's atomic access: added to a register's address, it clears the bits that are written as 1 */
+/* 2.1.2 the APB's atomic access: added to a register's address, it sets or clears the bits that are written as 1 */
+#define ATOMIC_SET 0x2000u
 #define ATOMIC_CLEAR 0x3000u
 
-/* 2.13 power-on state machine: what a reset by the watchdog reaches */
+/* 2.3.1 SIO: the mailboxes between the cores */
+#define SIO_FIFO_ST 0xd0000050u
+#define SIO_FIFO_WR 0xd0000054u
+#define SIO_FIFO_RD 0xd0000058u
+#define FIFO_VALID (1u << 0) /* something to read */
+#define FIFO_READY (1u << 1) /* room to write */
+
+/* 2.13 power-on state machine: what is held in reset, what a reset by the watchdog reaches */
+#define PSM_FRCE_OFF 0x40010004u
+#define PSM_PROC1 (1u << 16)
 #define PSM_WDSEL 0x40010008u
 #define PSM_ALL_BUT_OSCILLATORS 0x0001fffcu
 
@@ -100,6 +110,7 @@
 #define MPU_RASR 0xe000eda0u
 #define MPU_ON_WITH_DEFAULT_MAP 5u
 #define MPU_RBAR_REGION_0 0x10u
+#define MPU_RASR_NO_ACCESS_256 0x1000000fu /* execute never, no access, 2^(7 + 1) bytes, enabled: the smallest */
 #define MPU_RASR_NO_ACCESS_64K 0x1000001fu /* execute never, no access, 2^(15 + 1) bytes, enabled */
 
 /* 2.8.3 boot ROM: a table of functions by two-letter codes */
