@@ -39,7 +39,7 @@ const IRQ_SIO_PROC0 = 15;
 const IRQ_SIO_PROC1 = 16;
 const ONLY_CORE_0 = (1 << IRQ_IO_BANK0) | (1 << IRQ_SIO_PROC0);
 const SYST_CSR = 0x010;
-/** Memory protection unit (ARMv6-M reference manual, B3.5). */
+/** Memory protection unit (ARMv6-M reference manual). */
 const MPU_CTRL = 0xe000ed94;
 const MPU_RBAR = 0xe000ed9c;
 const MPU_RASR = 0xe000eda0;
@@ -235,7 +235,7 @@ export class EmulatedRp2040 {
     return { debug: () => undefined, info, warn: refuse, error: refuse };
   }
 
-  /** SEV sets the event register of both cores, and ends a WFE of either (ARMv6-M reference manual, B1.5.19). */
+  /** SEV sets the event register of both cores, and ends a WFE of either (ARMv6-M reference manual). */
   private sendEvent(): void {
     this.first.core.eventRegistered = true;
     if (this.second === undefined) this.launchRom.event();

@@ -5,7 +5,7 @@
 
 export type CoreIndex = 0 | 1;
 
-/** Words that a mailbox holds (datasheet section 2.3.1.4). */
+/** Words that a mailbox holds (datasheet section 2.3.1). */
 const DEPTH = 8;
 /** Bits of FIFO_ST. */
 const VALID = 1;

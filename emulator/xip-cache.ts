@@ -20,7 +20,7 @@ const WAYS = 2;
 /**
  * What a miss costs with the flash clock that boot2.S sets, in cycles of the system clock: 60.
  *
- * A line of 8 bytes in continuous quad reads (EBh, W25Q16JV section 8.2.11; four bits a clock, no command) takes
+ * A line of 8 bytes in continuous quad reads (EBh; four bits a clock, no command) takes
  *
  *     6 clocks   address, 24 bits
  *     2 clocks   mode byte
