@@ -7,6 +7,7 @@ import { Network, type Observer, type TraceRow, traceRows } from './network.js';
 import { drawChoices } from './pcg32.js';
 import { latentBytes, packSpikes, unpackSpikes } from './spike-bits.js';
 import { FsvaeError } from './errors.js';
+import { FastNetwork } from './fast-network.js';
 
 /** Digests of one image: one CRC-32 per row and step (rule T3). */
 export interface GoldenTrace {
@@ -30,6 +31,7 @@ export class GoldenModel {
   readonly hash: string;
   readonly rows: readonly TraceRow[];
   private readonly network: Network;
+  private fastNetwork: FastNetwork | undefined;
   private readonly thresholds: (Int32Array | undefined)[];
   private last: { seed: bigint; trace: FullTrace } | undefined;
 
@@ -53,6 +55,11 @@ export class GoldenModel {
     return this.rows.map((row) => row.neurons);
   }
 
+  /** For images and latents alone; laid out when first needed. Whatever is watched runs in `network`. */
+  private get fast(): FastNetwork {
+    return (this.fastNetwork ??= new FastNetwork(this.model));
+  }
+
   /** Rule G3. T * C indices for a seed of 64 bits. */
   choices(seed: bigint): Uint8Array {
     const { timeSteps, latentChannels, choices } = this.model.config;
@@ -61,12 +68,12 @@ export class GoldenModel {
 
   /** The image of a seed: channels * size * size bytes, channel-major. */
   sample(seed: bigint): Uint8Array {
-    return this.network.runDecoder(this.network.runPrior(this.choices(seed)));
+    return this.fast.runDecoder(this.fast.runPrior(this.choices(seed)));
   }
 
   /** The latent of a seed, packed (rule T2). */
   latent(seed: bigint): Uint8Array {
-    const z = this.network.runPrior(this.choices(seed));
+    const z = this.fast.runPrior(this.choices(seed));
     const { timeSteps, latentChannels } = this.model.config;
     const run = latentBytes(1, latentChannels);
     const packed = new Uint8Array(timeSteps * run);
@@ -88,7 +95,7 @@ export class GoldenModel {
     const run = latentBytes(1, latentChannels);
     const z = new Uint8Array(timeSteps * latentChannels);
     for (let t = 0; t < timeSteps; t++) z.set(unpackSpikes(latent, t * run, latentChannels), t * latentChannels);
-    return this.network.runDecoder(z);
+    return this.fast.runDecoder(z);
   }
 
   /** Rule T3: the digests of a seed. */

@@ -8,7 +8,7 @@ import type { Leak } from './model.js';
  * @param u membrane; u * multiplier fits 32 bits, which the proof of rule B2 has checked
  */
 export function leakMembrane(u: number, leak: Leak): number {
-  return (u * leak.multiplier) >> leak.shift;
+  return Math.imul(u, leak.multiplier) >> leak.shift;
 }
 
 /** Membranes and spikes of one layer at one time step. */
@@ -49,10 +49,11 @@ export function lifStep(
       const neuron = start + channel;
       const current = (sums[neuron] << fractionBits) + bias[channel];
       const u = leakMembrane(carried[neuron], leak) + current;
-      const fires = u > threshold[channel];
+      // 1 or 0, and below a mask of it: no branch, because nobody can predict spikes.
+      const fires = Number(u > threshold[channel]);
       membrane[neuron] = u;
-      spikes[neuron] = fires ? 1 : 0;
-      carried[neuron] = fires ? 0 : u;
+      spikes[neuron] = fires;
+      carried[neuron] = u & (fires - 1);
     }
   }
 }

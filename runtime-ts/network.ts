@@ -1,6 +1,6 @@
 /**
  * The golden model: the whole network, step by step, as the paper writes it. Every other implementation must give
- * these bits. It computes all neurons at all steps; that the C computes fewer of them is the C's business.
+ * these bits. It computes all neurons at all steps; that the C, and fast-network.ts, compute fewer is their business.
  */
 
 import { type LifState, lifStep, restingState } from './lif.js';
@@ -9,18 +9,17 @@ import type { IntegerModel, Leak, SpikingLayer } from './model.js';
 import { readImage, weightSpikes } from './readout.js';
 
 /** One layer with its laid-out weights and its neurons' state. */
-class RunningLayer {
+export class RunningLayer {
   readonly state: LifState;
   private readonly sums: Int32Array;
-  private readonly addUp: SumWeights;
 
   constructor(
     private readonly layer: SpikingLayer,
     private readonly leak: Leak,
+    private readonly addUp: SumWeights,
   ) {
     this.state = restingState(outputNeurons(layer));
     this.sums = new Int32Array(outputNeurons(layer));
-    this.addUp = sumWeights(layer);
   }
 
   reset(): void {
@@ -65,7 +64,7 @@ export class Network {
   private readonly zRow: number;
 
   constructor(readonly model: IntegerModel) {
-    const run = (layer: SpikingLayer): RunningLayer => new RunningLayer(layer, model.leak);
+    const run = (layer: SpikingLayer): RunningLayer => new RunningLayer(layer, model.leak, sumWeights(layer));
     this.prior = model.prior.map(run);
     this.decoder = [model.decoderInput, ...model.decoder].map(run);
     this.weighted = new Int32Array(model.readout.size * model.readout.size * model.readout.inChannels);

@@ -8,11 +8,12 @@ export const PIXEL_THRESHOLDS = 255;
 /**
  * Rule R1: adds one time step to the weighted spikes.
  *
+ * @param spikes 0 or 1 per input neuron
  * @param weighted one sum per input neuron, position-major; starts at 0
  */
 export function weightSpikes(readout: ReadoutLayer, spikes: Uint8Array, step: number, weighted: Int32Array): void {
   const coefficient = readout.coefficients[step];
-  for (let i = 0; i < spikes.length; i++) if (spikes[i] !== 0) weighted[i] += coefficient;
+  for (let i = 0; i < spikes.length; i++) weighted[i] += coefficient * spikes[i];
 }
 
 /**
