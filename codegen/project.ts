@@ -31,6 +31,7 @@ function boardView(board: Board) {
     title: board.title,
     clockHz: board.clockHz,
     baud: board.link.baud,
+    uart: board.link.uart && { ...board.link.uart, registers: hex(board.link.uart.registers) },
     stackBytes: memory?.stackBytes ?? 0,
     flashOrigin: hex(memory?.flash.origin ?? 0),
     // The boot code has the first 256 bytes.
