@@ -64,6 +64,11 @@ const schema = z
         .min(300)
         .max(2 ** 24),
       text: text(120),
+      /** For ports of several boards, which differ in where their UART lies; null where the port knows. */
+      uart: z
+        .strictObject({ registers: address, interrupt: z.int().nonnegative().max(239) })
+        .nullable()
+        .default(null),
     }),
     /** null: nothing but an ELF file is made. */
     uf2: z.strictObject({ familyId: address }).nullable(),
@@ -80,8 +85,14 @@ const schema = z
       clang: program.nullable(),
       zig: z.strictObject({ target: z.string().regex(/^[\w.-]{1,64}$/, 'must be a target of zig'), flags }).nullable(),
     }),
-    emulator: z.enum(['rp2040js']).nullable(),
-    /** How an image gets onto the board; FILE.uf2 stands for its path. */
+    emulator: z.enum(['rp2040js', 'qemu']).nullable(),
+    /** What QEMU calls the board; null for every other emulator. */
+    machine: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{0,31}$/, "must be the name of one of QEMU's machines")
+      .nullable()
+      .default(null),
+    /** How an image gets onto the board; FILE.uf2 and FILE.elf stand for the paths of what was built. */
     flashing: z.string().min(1).max(400),
   })
   .superRefine((board, context) => {
@@ -89,6 +100,8 @@ const schema = z
       context.addIssue({ code: 'custom', path, message });
     };
     const { memory } = board;
+    if ((board.emulator === 'qemu') !== (board.machine !== null))
+      refuse(['machine'], 'must be given for the emulator qemu, and for no other');
     if (memory === null) {
       for (const key of ['uf2', 'boot2', 'emulator'] as const) {
         if (board[key] !== null) refuse([key], 'must be null for a board without memory');
@@ -99,7 +112,7 @@ const schema = z
     if (memory.stackBytes >= memory.ram.bytes) refuse(['memory', 'stackBytes'], 'must leave some RAM');
     if (board.boot2 !== null && memory.flash.bytes <= 256)
       refuse(['memory', 'flash'], 'must hold more than the boot code');
-    if (board.emulator !== null && board.uf2 === null) refuse(['uf2'], 'must be given: the emulator loads it');
+    if (board.emulator === 'rp2040js' && board.uf2 === null) refuse(['uf2'], 'must be given: the emulator loads it');
   });
 
 /** One board. Sizes in bytes, addresses as numbers. */

@@ -157,7 +157,9 @@ class Commands {
       return;
     }
     this.say(build.image?.uf2Path ?? build.programPath);
-    this.say(board.flashing.replaceAll('FILE.uf2', build.image?.uf2Path ?? ''));
+    this.say(
+      board.flashing.replaceAll('FILE.uf2', build.image?.uf2Path ?? '').replaceAll('FILE.elf', build.programPath),
+    );
     if (board.emulator !== null)
       this.say(`Try it without a board: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);
     else if (board.memory === null)
@@ -259,11 +261,11 @@ class Commands {
     }
     const kib = (bytes: number | null): string => (bytes === null ? '-' : `${bytes / 1024} KiB`);
     this.say(
-      `${'board'.padEnd(10)}${'core'.padEnd(16)}${'flash'.padEnd(10)}${'RAM'.padEnd(10)}${'emulator'.padEnd(10)}link`,
+      `${'board'.padEnd(12)}${'core'.padEnd(16)}${'flash'.padEnd(10)}${'RAM'.padEnd(10)}${'emulator'.padEnd(10)}link`,
     );
     for (const row of rows) {
       this.say(
-        row.name.padEnd(10) +
+        row.name.padEnd(12) +
           row.core.padEnd(16) +
           kib(row.flash).padEnd(10) +
           kib(row.ram).padEnd(10) +
@@ -346,7 +348,7 @@ class Commands {
     talk(
       board.memory === null
         ? `starting ${build.programPath}`
-        : `starting ${board.title} in the emulator, from ${build.image?.uf2Path ?? ''}`,
+        : `starting ${board.title} in the emulator, from ${build.image?.uf2Path ?? build.programPath}`,
     );
     const target = await startBuild(board, build, expectedModel(plan), (line) => this.note(line));
     try {

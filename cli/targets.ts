@@ -6,6 +6,7 @@ import { GENERATOR_VERSION } from '../codegen/project.js';
 import { weightBytes } from '../codegen/plan/weights.js';
 import type { Plan } from '../codegen/plan/plan.js';
 import type { Board } from '../boards/board.js';
+import { requireQemu } from '../emulator/qemu.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
 import { startBoardProcess } from '../harness/process.js';
 import { connectBoard } from '../harness/serial.js';
@@ -14,7 +15,22 @@ import type { Target } from '../harness/target.js';
 import { crc32 } from '../runtime-ts/crc32.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 
-const EMULATORS = { rp2040js: '../emulator/rp2040-process.js' } as const;
+/**
+ * The process that emulates a board, with its arguments.
+ *
+ * @throws FsvaeError `usage` for a board without an emulator; `toolchain` when the emulator is not installed
+ */
+function emulatorCommand(board: Board, build: Build): string[] {
+  const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
+  if (board.emulator === 'qemu') {
+    requireQemu();
+    return [script('qemu-process'), board.machine!, build.programPath];
+  }
+  if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {
+    return [script('rp2040-process'), build.image.uf2Path, String(board.memory!.flash.bytes)];
+  }
+  throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
+}
 
 /** An emulated board reads all of its weights for the hello, many times slower than a real one. */
 const HELLO_MS = 60_000;
@@ -80,15 +96,8 @@ export async function startBuild(
   let command = build.programPath;
   let args: string[] = [];
   if (board.memory !== null) {
-    if (board.emulator === null || build.image?.uf2Path === undefined) {
-      throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
-    }
     command = process.execPath;
-    args = [
-      fileURLToPath(new URL(EMULATORS[board.emulator], import.meta.url)),
-      build.image.uf2Path,
-      String(board.memory.flash.bytes),
-    ];
+    args = emulatorCommand(board, build);
   }
   const running = await startBoardProcess(command, args);
   try {

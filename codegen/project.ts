@@ -31,6 +31,7 @@ function boardView(board: Board) {
     title: board.title,
     clockHz: board.clockHz,
     baud: board.link.baud,
+    uart: board.link.uart && { ...board.link.uart, registers: hex(board.link.uart.registers) },
     stackBytes: memory?.stackBytes ?? 0,
     flashOrigin: hex(memory?.flash.origin ?? 0),
     // The boot code has the first 256 bytes.
@@ -71,6 +72,9 @@ export function projectFiles(plan: Plan, board: Board, options: ProjectOptions =
   const view = boardView(board);
   files.set('board_config.h', renderTemplate('ports/board_config.h.hbs', view));
   for (const [path, content] of copiedFiles('app', 'app/')) files.set(path, content);
+  if (board.memory !== null) {
+    for (const [path, content] of copiedFiles('ports/bare_metal', 'port/')) files.set(path, content);
+  }
   for (const [path, content] of copiedFiles(`ports/${board.port}`, 'port/')) files.set(path, content);
   for (const name of readdirSync(join(TEMPLATES, 'ports', board.port)).sort()) {
     if (name.endsWith('.hbs')) {

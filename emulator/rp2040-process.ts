@@ -13,14 +13,12 @@
  *   {"cycles":123456,"xip":[{"accesses":1000,"misses":10},{"accesses":0,"misses":0}]}
  */
 
-import { constants, openSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { Duplex } from 'node:stream';
-import type { ReadStream } from 'node:tty';
-import * as pty from '@lydell/node-pty';
 import { decodeUf2 } from '../codegen/image/uf2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { EmulatedRp2040 } from './rp2040.js';
+import { openTerminal } from './terminal.js';
 import { XIP_MISS_CYCLES } from './xip-cache.js';
 
 /** The boot loader takes no other (RP2040 datasheet section 2.8.4.2). */
@@ -30,33 +28,6 @@ const FLASH_ORIGIN = 0x10000000;
 const MOST_FILE_BYTES = 2 * (16 << 20);
 /** Between looks at the pseudo-terminal: 0.8 ms of the chip's time, about 2 ms of ours. */
 const SLICE_CYCLES = 100_000;
-
-/** Our side of a pseudo-terminal. */
-interface Terminal {
-  /** Path of the other side. */
-  readonly name: string;
-  write(data: Uint8Array): void;
-  onData(listener: (data: Buffer) => void): void;
-}
-
-function openTerminal(): Terminal {
-  // The declared types leave out open(), which only Unix has.
-  const { open } = pty as unknown as {
-    open(options: { encoding: null }): { master: Duplex; slave: ReadStream; ptsName: string };
-  };
-  const { master, slave, ptsName } = open({ encoding: null });
-  // Else the terminal itself echoes what the program says while nobody has opened it, and the program hears itself.
-  slave.setRawMode(true);
-  // node-pty reads the other side, paused or not, and so takes bytes away from whoever opens it. A descriptor of our own
-  // that nobody reads keeps that side open instead, or our side would end whenever the other one is closed.
-  openSync(ptsName, constants.O_RDWR | constants.O_NOCTTY);
-  slave.destroy();
-  return {
-    name: ptsName,
-    write: (data) => void master.write(data),
-    onData: (listener) => void master.on('data', listener),
-  };
-}
 
 function loadFlash(path: string): Uint8Array {
   let file: Uint8Array;

@@ -40,7 +40,7 @@ function changed(changes: Record<string, unknown>): string {
 
 describe('board descriptions', () => {
   it('lists the boards that come with the package, all of them valid', () => {
-    expect(boardNames()).to.include.members(['host', 'rp2040']);
+    expect(boardNames()).to.include.members(['host', 'mps2-an386', 'rp2040']);
     expect(listBoards().map(({ name }) => name)).to.deep.equal(boardNames());
   });
 
@@ -108,7 +108,7 @@ describe('board descriptions', () => {
     ['rp2o40', 'did you mean rp2040?'],
     ['RP2040', 'did you mean rp2040?'],
     ['hots', 'did you mean host?'],
-    ['esp32-something', 'there is only: host, rp2040'],
+    ['esp32-something', 'there is only: host, mps2-an386, rp2040'],
   ]) {
     it(`offers the nearest names for ${asked}`, () => {
       const error = refusal(() => loadBoard(asked));
@@ -126,7 +126,7 @@ describe('board descriptions', () => {
   it('lists all errors of a file, each with its path', () => {
     const error = refusal(() =>
       parseBoard(
-        changed({ clockHz: 'fast', 'memory.ram.bytes': -1, 'link.baud': undefined, emulator: 'qemu', extra: 1 }),
+        changed({ clockHz: 'fast', 'memory.ram.bytes': -1, 'link.baud': undefined, emulator: 'bochs', extra: 1 }),
         'mine.json',
       ),
     );
@@ -157,6 +157,10 @@ describe('board descriptions', () => {
     ['a stack that fills RAM', { 'memory.ram.bytes': 4096 }, 'memory.stackBytes'],
     ['boot code without memory', { memory: null }, 'boot2'],
     ['an emulator without an image for it', { uf2: null }, 'uf2'],
+    ['QEMU without the name of its machine', { emulator: 'qemu' }, 'machine'],
+    ['a machine for another emulator', { machine: 'mps2-an386' }, 'machine'],
+    ['a machine that is a flag', { machine: '-M' }, 'machine'],
+    ['a UART without its interrupt', { 'link.uart': { registers: '0x40004000' } }, 'link.uart.interrupt'],
     ['no clock', { clockHz: 0 }, 'clockHz'],
   ] as const) {
     it(`refuses ${what}`, () => {

@@ -57,7 +57,7 @@ async function openBuild(
 
 function built(board: string, compiler: 'gcc' | 'clang' | 'zig', models: readonly ShippedId[]): TargetKind {
   return {
-    name: `${board}, built with ${compiler}`,
+    name: `${board}${loadBoard(board).emulator === 'qemu' ? ' (QEMU)' : ''}, built with ${compiler}`,
     models,
     missing: () => {
       try {
@@ -92,6 +92,9 @@ const KINDS: readonly TargetKind[] = [
     missing: () => undefined,
     open: (model) => openBuild('rp2040', 'zig', model, ['-DFSVAE_PLAIN_C']),
   },
+  // Without QEMU these fail, with how to install it.
+  built('mps2-an386', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
+  built('mps2-an386', 'zig', ['tiny', 'mnist']),
   {
     name: 'board',
     models: [(process.env.FSVAE_TEST_MODEL ?? 'mnist') as ShippedId],
