@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,16 +7,11 @@ import { expect } from 'chai';
 import { sealBoot2 } from '../../codegen/image/boot2.js';
 import { encodeUf2 } from '../../codegen/image/uf2.js';
 import { type BoardProcess, startBoardProcess } from '../../harness/process.js';
+import { lastWords, processorSeconds } from './board-processes.js';
 import { type BenchImage, buildBenchImage, skipWithoutCompiler } from './bench-program.js';
 import { SerialLink } from './serial-link.js';
 
 const EMULATOR = fileURLToPath(new URL('../../emulator/rp2040-process.js', import.meta.url));
-
-/** Seconds of processor time that a process has used (Linux). */
-function processorSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
 
 describe('RP2040 emulator process', function () {
   let program: BenchImage;
@@ -106,32 +101,22 @@ describe('RP2040 emulator process', function () {
 });
 
 describe('RP2040 emulator process, refusing', () => {
-  async function lastWords(...args: string[]): Promise<string> {
-    try {
-      const running = await startBoardProcess(process.execPath, [EMULATOR, ...args]);
-      await running.close();
-    } catch (error) {
-      return (error as Error).message;
-    }
-    throw new Error('it started');
-  }
-
   it('no image', async () => {
-    expect(await lastWords()).to.contain('usage: rp2040-process IMAGE.uf2');
+    expect(await lastWords(EMULATOR)).to.contain('usage: rp2040-process IMAGE.uf2');
   });
 
   it('more than it understands', async () => {
-    expect(await lastWords('a.uf2', '--xyz')).to.contain('usage: rp2040-process IMAGE.uf2');
-    expect(await lastWords('a.uf2', '1024', '2048')).to.contain('usage: rp2040-process IMAGE.uf2');
+    expect(await lastWords(EMULATOR, 'a.uf2', '--xyz')).to.contain('usage: rp2040-process IMAGE.uf2');
+    expect(await lastWords(EMULATOR, 'a.uf2', '1024', '2048')).to.contain('usage: rp2040-process IMAGE.uf2');
   });
 
   it('an image that is not there', async () => {
-    expect(await lastWords('no-such.uf2')).to.contain('no-such.uf2 cannot be read');
+    expect(await lastWords(EMULATOR, 'no-such.uf2')).to.contain('no-such.uf2 cannot be read');
   });
 
   it('a file that is no image', async () => {
     const path = join(process.cwd(), 'package.json');
-    expect(await lastWords(path)).to.match(/is not a usable UF2 file|whole blocks/);
+    expect(await lastWords(EMULATOR, path)).to.match(/is not a usable UF2 file|whole blocks/);
   });
 
   /** The file is written where nothing else is, refused, and removed. */
@@ -140,7 +125,7 @@ describe('RP2040 emulator process, refusing', () => {
     try {
       const path = join(folder, 'other.uf2');
       writeFileSync(path, file);
-      return await lastWords(path, ...args);
+      return await lastWords(EMULATOR, path, ...args);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -10,6 +10,7 @@ import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { requireQemu } from '../../emulator/qemu.js';
 import { type BoardProcess, startBoardProcess } from '../../harness/process.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+import { lastWords, processorSeconds } from './board-processes.js';
 import { type BenchProgram, buildBenchProgram, skipWithoutCompiler } from './bench-program.js';
 import { SerialLink } from './serial-link.js';
 
@@ -20,11 +21,6 @@ const TICK = 40; // instructions
 /** Processes whose parent is `pid` (Linux). */
 function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
-}
-
-function processorSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 for (const compiler of ['gcc', 'zig'] as const) {
@@ -151,26 +147,16 @@ for (const compiler of ['gcc', 'zig'] as const) {
 describe('QEMU process, refusing', () => {
   before(() => requireQemu());
 
-  async function lastWords(...args: string[]): Promise<string> {
-    try {
-      const running = await startBoardProcess(process.execPath, [EMULATOR, ...args]);
-      await running.close();
-    } catch (error) {
-      return (error as Error).message;
-    }
-    throw new Error('it started');
-  }
-
   it('no program', async () => {
-    expect(await lastWords('mps2-an386')).to.contain('usage: qemu-process MACHINE PROGRAM.elf');
+    expect(await lastWords(EMULATOR, 'mps2-an386')).to.contain('usage: qemu-process MACHINE PROGRAM.elf');
   });
 
   it('a program that is not there', async () => {
-    expect(await lastWords('mps2-an386', 'no-such.elf')).to.contain('no-such.elf cannot be read');
+    expect(await lastWords(EMULATOR, 'mps2-an386', 'no-such.elf')).to.contain('no-such.elf cannot be read');
   });
 
   it('a machine that QEMU does not know', async () => {
-    expect(await lastWords('no-such-machine', join(PACKAGE_ROOT, 'package.json'))).to.match(/exit code 1/);
+    expect(await lastWords(EMULATOR, 'no-such-machine', join(PACKAGE_ROOT, 'package.json'))).to.match(/exit code 1/);
   });
 
   it('says what to install where QEMU is missing', () => {

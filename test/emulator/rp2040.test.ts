@@ -5,42 +5,13 @@ import { sealBoot2 } from '../../codegen/image/boot2.js';
 import { EMULATED_FLASH_ID } from '../../emulator/flash-chip.js';
 import { EmulatedRp2040 } from '../../emulator/rp2040.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+import { BenchChip } from './bench-chip.js';
 import { type BenchImage, buildBenchImage, skipWithoutCompiler } from './bench-program.js';
 
 const ESCAPE = 0x1b;
 
-/** The test program in an emulator, asked one thing at a time. */
-class Bench {
-  readonly faults: string[] = [];
-  private sent: number[] = [];
-  readonly chip: EmulatedRp2040;
-
-  constructor(
-    image: Uint8Array,
-    private readonly slice = 100_000,
-  ) {
-    this.chip = new EmulatedRp2040(image, {
-      onUartByte: (byte) => this.sent.push(byte),
-      onFault: (what) => this.faults.push(what),
-    });
-    expect(this.untilIdle().toString()).to.equal('!');
-  }
-
-  untilIdle(limit = 200e6): Buffer {
-    this.sent = [];
-    const end = this.chip.cycles + limit;
-    do {
-      this.chip.run(this.slice);
-      if (this.chip.cycles > end) throw new Error(`still busy after ${limit} cycles`);
-    } while (!this.chip.idle);
-    return Buffer.from(this.sent);
-  }
-
-  echo(bytes: Uint8Array): Buffer {
-    this.chip.receive(bytes);
-    return this.untilIdle();
-  }
-
+/** Commands of bench.c. */
+class Bench extends BenchChip {
   ask(command: string): Buffer {
     return this.echo(Uint8Array.of(ESCAPE, command.charCodeAt(0)));
   }

@@ -1,37 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { readElf } from '../../codegen/image/elf.js';
-import { EmulatedRp2040 } from '../../emulator/rp2040.js';
 import { type Launch, LaunchRom, Mailboxes } from '../../emulator/second-core.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+import { BenchChip } from './bench-chip.js';
 import { type BenchImage, buildBenchImage, skipWithoutCompiler } from './bench-program.js';
 
-/** The test program in an emulator, asked one thing at a time. */
-class Bench {
-  readonly faults: string[] = [];
-  private sent: number[] = [];
-  readonly chip: EmulatedRp2040;
-
-  constructor(
-    image: Uint8Array,
-    private readonly slice = 100_000,
-  ) {
-    this.chip = new EmulatedRp2040(image, {
-      onUartByte: (byte) => this.sent.push(byte),
-      onFault: (what) => this.faults.push(what),
-    });
-    expect(this.ask('').toString()).to.equal('!');
-  }
-
+/** Commands of core1.c. */
+class Bench extends BenchChip {
   ask(command: string): Buffer {
-    this.sent = [];
-    this.chip.receive(Buffer.from(command));
-    const end = this.chip.cycles + 20e6;
-    do {
-      this.chip.run(this.slice);
-      if (this.chip.cycles > end) throw new Error('still busy');
-    } while (!this.chip.idle);
-    return Buffer.from(this.sent);
+    return this.echo(Buffer.from(command), 20e6);
   }
 
   /** Answers of eight bytes of cycles and four of result. */
