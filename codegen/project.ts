@@ -73,7 +73,10 @@ export function projectFiles(plan: Plan, board: Board, options: ProjectOptions =
   files.set('board_config.h', renderTemplate('ports/board_config.h.hbs', view));
   for (const [path, content] of copiedFiles('app', 'app/')) files.set(path, content);
   if (board.memory !== null) {
-    for (const [path, content] of copiedFiles('ports/bare_metal', 'port/')) files.set(path, content);
+    const shared = ['bare_metal', ...(board.core.startsWith('cortex-m') ? ['cortex_m'] : [])];
+    for (const folder of shared) {
+      for (const [path, content] of copiedFiles(`ports/${folder}`, 'port/')) files.set(path, content);
+    }
   }
   for (const [path, content] of copiedFiles(`ports/${board.port}`, 'port/')) files.set(path, content);
   for (const name of readdirSync(join(TEMPLATES, 'ports', board.port)).sort()) {

@@ -39,12 +39,6 @@ __attribute__((noreturn)) static void core1_start(void)
     }
 }
 
-typedef union {
-    void (*handler)(void);
-    uint32_t *stack;
-    uintptr_t word;
-} vector;
-
 /* The system's exceptions: no interrupt is enabled on core 1. */
 __attribute__((aligned(256))) static const vector core1_vectors[16] = {
     [0] = {.stack = core1_stack + STACK_WORDS}, [1] = {.handler = core1_start},       [2] = {.handler = core1_hard_fault},

@@ -10,7 +10,4 @@ void port_launch_core1(void (*entry)(void));
 
 #define CORE1_STACK_BYTES 2048u
 
-/* Reports a hard fault, given what the core pushed, and starts the chip again. In port.c. */
-__attribute__((noreturn)) void hard_fault(const uint32_t *frame);
-
 #endif

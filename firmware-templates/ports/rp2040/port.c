@@ -2,7 +2,7 @@
 #include "port.h"
 
 #include "board_config.h"
-#include "core1.h"
+#include "cortex_m.h"
 #include "flash_id.h"
 #include "rp2040.h"
 
@@ -11,21 +11,7 @@
 #error "this port runs at 125 MHz: clockHz of the board must be 125000000"
 #endif
 
-extern uint32_t __stack_bottom[], __stack_top[];
-
-void HardFault_Handler(void);
-void SysTick_Handler(void);
 void UART0_Handler(void);
-
-/* Bytes received while the core computes. The host has one request outstanding, so one request's bytes are enough. */
-#define RING_BYTES 2048u
-static uint8_t ring[RING_BYTES];
-static volatile uint32_t ring_in;
-static volatile uint32_t ring_out;
-
-static volatile uint32_t systick_wraps;
-
-#define SYSTICK_RANGE 0x01000000u
 
 static void start_clocks(void)
 {
@@ -82,18 +68,13 @@ static void start_uart(void)
     REGISTER(GPIO1_CTRL) = GPIO_FUNCTION_UART;
     REGISTER(UART0_IFLS) = 0u; /* interrupt at the lowest level */
     REGISTER(UART0_IMSC) = UART_RX_INTERRUPTS;
-    REGISTER(NVIC_ISER) = 1u << UART0_IRQ;
+    REGISTER(NVIC_ISER(UART0_IRQ)) = 1u << (UART0_IRQ % 32u);
 }
 
 void port_init(void)
 {
     start_clocks();
-    REGISTER(SYST_RVR) = SYSTICK_RANGE - 1u;
-    REGISTER(SYST_CVR) = 0u;
-    REGISTER(SYST_CSR) = 7u; /* processor clock, interrupt, enabled */
-    /* Counting begins here, whatever was pending. */
-    REGISTER(ICSR) = ICSR_SYSTICK_CLEAR;
-    systick_wraps = 0;
+    start_ticks();
     start_uart();
 }
 
@@ -102,36 +83,8 @@ void UART0_Handler(void)
     /* Cleared first: a byte that comes after the last look below asks again. */
     REGISTER(UART0_ICR) = UART_RX_INTERRUPTS;
     while ((REGISTER(UART0_FR) & UART_RX_EMPTY) == 0u) {
-        uint8_t byte = (uint8_t)REGISTER(UART0_DR);
-        uint32_t in = ring_in;
-        if (in - ring_out < RING_BYTES) { /* else the frame is lost, and its checksum tells */
-            ring[in % RING_BYTES] = byte;
-            ring_in = in + 1u;
-        }
+        keep_received((uint8_t)REGISTER(UART0_DR));
     }
-}
-
-int port_read(void)
-{
-    uint32_t out = ring_out;
-    uint8_t byte;
-    if (out == ring_in) {
-        return -1;
-    }
-    byte = ring[out % RING_BYTES];
-    ring_out = out + 1u;
-    return byte;
-}
-
-void port_idle(void)
-{
-    /* Interrupts are masked from the last look at the ring until the core sleeps, so that none is slept through; a
-     * pending one ends the sleep all the same. */
-    __asm volatile("cpsid i" ::: "memory");
-    if (ring_out == ring_in) {
-        __asm volatile("wfi" ::: "memory");
-    }
-    __asm volatile("cpsie i" ::: "memory");
 }
 
 void port_write(const uint8_t *bytes, size_t count)
@@ -144,50 +97,14 @@ void port_write(const uint8_t *bytes, size_t count)
     }
 }
 
-void SysTick_Handler(void)
-{
-    systick_wraps++;
-}
-
 uint64_t port_cycles(void)
 {
-    uint32_t masked;
-    uint32_t wraps;
-    uint32_t left;
-    __asm volatile("mrs %0, primask\n cpsid i" : "=r"(masked)::"memory");
-    wraps = systick_wraps;
-    left = REGISTER(SYST_CVR);
-    if ((REGISTER(ICSR) & ICSR_SYSTICK_PENDING) != 0u) {
-        /* It reached 0 and its interrupt has not been served: before or after the look above, so look again. */
-        wraps++;
-        left = REGISTER(SYST_CVR);
-    }
-    __asm volatile("msr primask, %0" ::"r"(masked) : "memory");
-    return (uint64_t)wraps * SYSTICK_RANGE + (SYSTICK_RANGE - 1u - left);
+    return ticks();
 }
 
 uint32_t port_cycles_per_second(void)
 {
     return BOARD_CLOCK_HZ;
-}
-
-uint32_t port_stack_size(void)
-{
-    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)__stack_bottom);
-}
-
-uint32_t port_stack_high_water(void)
-{
-    const uint32_t *word = __stack_bottom;
-    while (word < __stack_top && *word == STACK_PAINT) {
-        word++;
-    }
-    return (uint32_t)((uintptr_t)__stack_top - (uintptr_t)word);
-}
-
-static char hex_digit(uint32_t value)
-{
-    return (char)(value < 10u ? '0' + value : 'a' + value - 10u);
 }
 
 void port_serial_number(char text[33])
@@ -249,33 +166,10 @@ void port_reset(int to_boot_loader)
     restart();
 }
 
-/* Says so on the link, where any terminal shows it and no decoder takes it for a frame, and starts again. */
 __attribute__((used, noreturn)) void hard_fault(const uint32_t *frame)
 {
-    static const char text[] = "\r\nhard fault at 0x";
-    uint32_t pc = frame[6];
-    uint8_t digits[11];
-    uint32_t i;
-    REGISTER(WATCHDOG_SCRATCH0) = pc; /* outlives the restart, for whoever has a debug probe */
-    for (i = 0; i < 8u; i++) {
-        digits[i] = (uint8_t)hex_digit((pc >> (28u - 4u * i)) & 15u);
-    }
-    digits[8] = '\r';
-    digits[9] = '\n';
-    digits[10] = 0;
-    port_write((const uint8_t *)text, sizeof text - 1u);
-    port_write(digits, sizeof digits);
+    REGISTER(WATCHDOG_SCRATCH0) = frame[6]; /* the pc: outlives the restart, for whoever has a debug probe */
+    report_fault(frame[6]);
     finish_sending();
     restart();
-}
-
-__attribute__((naked)) void HardFault_Handler(void)
-{
-    /* The frame lies on the main stack; the handler itself goes on with a fresh one, for the old may be used up. */
-    __asm volatile("mrs r0, msp\n"
-                   "ldr r1, =__stack_top\n"
-                   "msr msp, r1\n"
-                   "ldr r1, =%c0\n"
-                   "bx r1\n"
-                   ".pool\n" ::"i"(hard_fault));
 }

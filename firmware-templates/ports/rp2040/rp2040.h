@@ -2,9 +2,7 @@
 #ifndef RP2040_H
 #define RP2040_H
 
-#include <stdint.h>
-
-#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#include "cortex_m.h"
 
 /* 2.1.2 the APB's atomic access: added to a register's address, it sets or clears the bits that are written as 1 */
 #define ATOMIC_SET 0x2000u
@@ -97,29 +95,11 @@
 #define SSI_BUSY (1u << 0)
 #define SSI_TX_EMPTY (1u << 2)
 
-/* Cortex-M0+ */
-#define SYST_CSR 0xe000e010u
-#define SYST_RVR 0xe000e014u
-#define SYST_CVR 0xe000e018u
-#define NVIC_ISER 0xe000e100u
-#define ICSR 0xe000ed04u
-#define ICSR_SYSTICK_CLEAR (1u << 25)
-#define ICSR_SYSTICK_PENDING (1u << 26)
-#define MPU_CTRL 0xe000ed94u
-#define MPU_RBAR 0xe000ed9cu
-#define MPU_RASR 0xe000eda0u
-#define MPU_ON_WITH_DEFAULT_MAP 5u
-#define MPU_RBAR_REGION_0 0x10u
-#define MPU_RASR_NO_ACCESS_256 0x1000000fu /* execute never, no access, 2^(7 + 1) bytes, enabled: the smallest */
-#define MPU_RASR_NO_ACCESS_64K 0x1000001fu /* execute never, no access, 2^(15 + 1) bytes, enabled */
-
 /* 2.8.3 boot ROM: a table of functions by two-letter codes */
 #define ROM_MAGIC 0x00000010u
 #define ROM_MAGIC_VALUE 0x754du /* "Mu" */
 #define ROM_FUNCTION_TABLE 0x00000014u
 #define ROM_LOOKUP 0x00000018u
 #define ROM_RESET_USB_BOOT 0x4255u /* "UB" */
-
-#define STACK_PAINT 0x5afe57acu
 
 #endif
