@@ -11,12 +11,13 @@ import { denseOperations } from '../codegen/emit/view.js';
 import { readFloatModel } from '../codegen/float/network.js';
 import type { CompilerChoice } from '../codegen/image/toolchain.js';
 import { formatBudget } from '../codegen/plan/budget.js';
-import { makePlan, type Plan } from '../codegen/plan/plan.js';
+import type { Plan } from '../codegen/plan/plan.js';
 import {
   boardBudget,
+  type Build,
   buildProject,
   GENERATOR_VERSION,
-  type Build,
+  planFor,
   type Project,
   writeProject,
 } from '../codegen/project.js';
@@ -34,7 +35,7 @@ import { proveBounds, signedBits } from '../runtime-ts/bounds.js';
 import { convertCheckpoint } from './convert.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { DEFAULT_MODEL, type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
-import { expectedModel, openPort, startBuild } from './targets.js';
+import { expectedAnywhere, expectedModel, openPort, startBuild } from './targets.js';
 
 /** What the command line needs of its process; tests give their own. */
 export interface Terminal {
@@ -112,7 +113,7 @@ class Commands {
     loaded: LoadedModel,
     talk: (line: string) => void,
   ): Promise<BuiltProject> {
-    const plan = makePlan(loaded.model, loaded.name);
+    const plan = planFor(loaded.model, loaded.name, board);
     const budgeted = boardBudget(plan, board);
     if (budgeted !== undefined) talk(`fit on ${board.title}:\n${formatBudget(budgeted)}`);
     const folder = flags.out ?? join('build', `${board.name}-${loaded.name}`);
@@ -234,7 +235,7 @@ class Commands {
         `-  ${`${bounds.readout.membrane.min} .. ${bounds.readout.membrane.max}`.padEnd(20)} ${signedBits(bounds.readout.membrane)} bits`,
     );
     for (const board of listBoards()) {
-      const budgeted = boardBudget(makePlan(model, loaded.name), board);
+      const budgeted = boardBudget(planFor(model, loaded.name, board), board);
       if (budgeted === undefined) continue;
       const { flash, ram, fits } = budgeted;
       this.say(
@@ -361,7 +362,7 @@ class Commands {
 
   async stream(flags: ModelOptions & DrawFlags & { port: string; baud: number; compare: boolean }): Promise<void> {
     const loaded = flags.compare ? loadModel(flags) : undefined;
-    const expected = loaded === undefined ? undefined : expectedModel(makePlan(loaded.model, loaded.name));
+    const expected = loaded === undefined ? undefined : expectedAnywhere(loaded);
     const target = await openPort(flags.port, flags.baud, expected, (line) => this.note(line));
     try {
       await this.draw(target, loaded === undefined ? undefined : new GoldenModel(loaded.model), flags);
@@ -382,7 +383,7 @@ class Commands {
     const talk = (line: string): void => (flags.json === true ? this.note(line) : this.say(line));
     let target: Target;
     if (flags.port !== undefined) {
-      const expected = expectedModel(makePlan(loaded.model, loaded.name));
+      const expected = expectedAnywhere(loaded);
       target = await openPort(flags.port, flags.baud, expected, (line) => this.note(line));
     } else {
       const { plan, build } = await this.build(board, flags, loaded, talk);

@@ -1,6 +1,6 @@
 /**
  * All constants of a model in one run of 32-bit little-endian words, in the order in which the kernels read them
- * (firmware-templates/kernels/lanes.h, td_block.h, prior.h, readout.h say why).
+ * (firmware-templates/kernels/lanes.h, td_block.h, wide.h, prior.h, readout.h say why).
  */
 
 import type {
@@ -11,8 +11,23 @@ import type {
   SpikingLayer,
 } from '../../runtime-ts/model.js';
 
-/** Neighbouring output channels that one row of weights serves. */
+/** Neighbouring output channels that one row of weights serves: lanes.h. */
 export const BLOCK = 8;
+
+/** The same for the wide kernels: wide.h. */
+export const WIDE_BLOCK = 16;
+
+/** Which kernel runs a layer: the enumeration of layer.h. */
+export type Kernel = 'plain' | 'lanes' | 'bytes' | 'halves';
+
+export function isWide(kernel: Kernel): boolean {
+  return kernel === 'bytes' || kernel === 'halves';
+}
+
+/** Output channels that one row of the kernel serves. */
+export function blockOf(kernel: Kernel): number {
+  return isWide(kernel) ? WIDE_BLOCK : BLOCK;
+}
 
 /** One part of the run. Offsets and lengths in words. */
 export interface Section {
@@ -26,13 +41,14 @@ export interface Weights {
   readonly sections: readonly Section[];
 }
 
-export function rowWords(bits: 8 | 4): number {
-  return bits === 8 ? 2 : 1;
+/** Words of one row as it lies in flash. */
+export function rowWords(bits: 8 | 4, kernel: Kernel = 'plain'): number {
+  return (bits * blockOf(kernel)) / 32;
 }
 
-/** Bytes of one row: the unit of events. */
-export function rowBytes(bits: 8 | 4): number {
-  return 4 * rowWords(bits);
+/** Bytes of one row as the kernel reads it: the unit of events. Rows of halves are expanded before they are read. */
+export function rowBytes(bits: 8 | 4, kernel: Kernel): number {
+  return kernel === 'halves' ? 2 * WIDE_BLOCK : 4 * rowWords(bits, kernel);
 }
 
 /** True where a bias or threshold of the layer needs more than 16 bits. */
@@ -41,56 +57,48 @@ export function needsWideParams(layer: SpikingLayer): boolean {
   return !layer.bias.every(fits) || !layer.threshold.every(fits);
 }
 
-/** Bits of channel c of a block within its row: the byte or nibble order of lanes.h. */
-function laneShift(channel: number, bits: 8 | 4): number {
+/** Where channel c of a block stands in its row: the byte or nibble order of lanes.h and wide.h. */
+function lanePlace(channel: number, bits: 8 | 4): { word: number; shift: number } {
   const pair = channel >> 1;
   const high = channel & 1;
-  return bits === 8 ? (pair & 1) * 8 + high * 16 : pair * 4 + high * 16;
+  return bits === 8
+    ? { word: channel >> 2, shift: (pair & 1) * 8 + high * 16 }
+    : { word: channel >> 3, shift: (pair & 3) * 4 + high * 16 };
 }
 
-/**
- * Rows of one kernel position: for each input the biased weights of a block's channels; channels past the last are 0.
- *
- * @param weightOf weight of (input, output)
- */
+/** The rows of a layer: block by block, kernel position by position, input by input; channels past the last are 0. */
 function packRows(
-  into: number[],
-  inputs: number,
-  outputs: number,
-  block: number,
-  bits: 8 | 4,
-  weightOf: (input: number, output: number) => number,
-): void {
+  { inputs, outputs, positions, bits }: { inputs: number; outputs: number; positions: number; bits: 8 | 4 },
+  kernel: Kernel,
+  weightOf: (input: number, output: number, position: number) => number,
+): Uint32Array {
   const bias = bits === 8 ? 128 : 8;
-  for (let i = 0; i < inputs; i++) {
-    const row = new Uint32Array(rowWords(bits));
-    for (let c = 0; c < BLOCK; c++) {
-      const output = block * BLOCK + c;
-      const biased = (output < outputs ? weightOf(i, output) : 0) + bias;
-      row[bits === 8 ? c >> 2 : 0] |= biased << laneShift(c, bits);
-    }
-    into.push(...row);
-  }
-}
-
-function linearRows(layer: LinearLayer): number[] {
-  const words: number[] = [];
-  const { inFeatures, outFeatures, weight, weightBits } = layer;
-  for (let block = 0; block * BLOCK < outFeatures; block++) {
-    packRows(words, inFeatures, outFeatures, block, weightBits, (i, o) => weight[o * inFeatures + i]);
-  }
-  return words;
-}
-
-function convTransposeRows(layer: ConvTransposeLayer): number[] {
-  const words: number[] = [];
-  const { inChannels, outChannels, weight, weightBits } = layer;
-  for (let block = 0; block * BLOCK < outChannels; block++) {
-    for (let k = 0; k < 9; k++) {
-      packRows(words, inChannels, outChannels, block, weightBits, (i, o) => weight[(i * outChannels + o) * 9 + k]);
+  const block = blockOf(kernel);
+  const row = rowWords(bits, kernel);
+  const words = new Uint32Array(Math.ceil(outputs / block) * positions * inputs * row);
+  let at = 0;
+  for (let first = 0; first < outputs; first += block) {
+    for (let position = 0; position < positions; position++) {
+      for (let i = 0; i < inputs; i++, at += row) {
+        for (let c = 0; c < block; c++) {
+          const output = first + c;
+          const { word, shift } = lanePlace(c, bits);
+          words[at + word] |= ((output < outputs ? weightOf(i, output, position) : 0) + bias) << shift;
+        }
+      }
     }
   }
   return words;
+}
+
+function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel): Uint32Array {
+  const { weight, weightBits: bits } = layer;
+  if (layer.kind === 'linear') {
+    const { inFeatures: inputs, outFeatures: outputs } = layer;
+    return packRows({ inputs, outputs, positions: 1, bits }, kernel, (i, o) => weight[o * inputs + i]);
+  }
+  const { inChannels: inputs, outChannels: outputs } = layer;
+  return packRows({ inputs, outputs, positions: 9, bits }, kernel, (i, o, k) => weight[(i * outputs + o) * 9 + k]);
 }
 
 function wordsOfBytes(bytes: Uint8Array): Uint32Array {
@@ -133,6 +141,34 @@ function packParams(layer: SpikingLayer, padded: boolean): Uint32Array {
   return words;
 }
 
+/** A membrane of 0 as the wide kernels keep it: 15 bits without sign. */
+export const WIDE_OFFSET = 16384;
+
+/** What leak(u) + offset lacks to offset: the offset itself leaks a quarter (wide.h). */
+const WIDE_LEAKED = WIDE_OFFSET - (WIDE_OFFSET >> 2);
+
+/**
+ * Sixteen words for each wide block: what its eight sums begin with, and for its eight pairs what is added to compare
+ * with the thresholds (wide.h). All pairs are low + 65536 * high modulo 2^32.
+ */
+function wideParams(layer: SpikingLayer, kernel: Kernel): Uint32Array {
+  const pair = (low: number, high: number): number => (low + high * 65536) | 0;
+  const words = new Uint32Array(layer.bias.length);
+  for (let first = 0; first < layer.bias.length; first += WIDE_BLOCK) {
+    for (let p = 0; p < WIDE_BLOCK / 2; p++) {
+      const c = first + 2 * p;
+      words[first + p] = pair(layer.bias[c] + WIDE_LEAKED, layer.bias[c + 1] + WIDE_LEAKED);
+      words[first + WIDE_BLOCK / 2 + p] = pair(
+        WIDE_OFFSET - 1 - layer.threshold[c],
+        WIDE_OFFSET - 1 - layer.threshold[c + 1],
+      );
+    }
+    // Rows of bytes are added whole into the even pairs: the odd ones, times 256, are taken off at the end.
+    if (kernel === 'bytes') for (let p = 0; p < WIDE_BLOCK / 2; p += 2) words[first + p] += words[first + p + 1] << 8;
+  }
+  return words;
+}
+
 function readoutRuns(layer: ReadoutLayer): Uint32Array {
   const { inChannels, outChannels, weight, weightBits } = layer;
   // One run over all positions: a nibble layer's dot products index nibbles, so positions need not begin on a byte.
@@ -144,7 +180,8 @@ function readoutRuns(layer: ReadoutLayer): Uint32Array {
   });
 }
 
-export function layOutWeights(model: IntegerModel): Weights {
+/** @param kernelOf kernel of a layer that runs in blocks: all but the prior's last */
+export function layOutWeights(model: IntegerModel, kernelOf: (layer: SpikingLayer) => Kernel): Weights {
   const parts: { name: string; words: ArrayLike<number> }[] = [];
   const add = (name: string, words: ArrayLike<number>): void => {
     parts.push({ name, words });
@@ -158,9 +195,10 @@ export function layOutWeights(model: IntegerModel): Weights {
         packRuns(outFeatures, inFeatures, weightBits, (o, i) => weight[o * inFeatures + i]),
       );
     } else {
-      add(`${layer.name}.weight`, layer.kind === 'linear' ? linearRows(layer) : convTransposeRows(layer));
+      add(`${layer.name}.weight`, layerRows(layer, kernelOf(layer)));
     }
-    add(`${layer.name}.params`, packParams(layer, layer !== last));
+    const kernel = layer === last ? 'plain' : kernelOf(layer);
+    add(`${layer.name}.params`, isWide(kernel) ? wideParams(layer, kernel) : packParams(layer, layer !== last));
   }
   add(`${model.readout.name}.weight`, readoutRuns(model.readout));
   add(`${model.readout.name}.bias`, Uint32Array.from(model.readout.bias));

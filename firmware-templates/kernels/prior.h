@@ -5,20 +5,17 @@
 #ifndef FSVAE_PRIOR_H
 #define FSVAE_PRIOR_H
 
-#include "layer.h"
+#include "wide.h"
 
-/* One step of a hidden layer.
+/* One step of a hidden layer, eight channels at a time.
  *
- * carried: one membrane for each output, kept between steps. events: this step's inputs. out: takes the rows of the
- * next layer that fire, `scale` apart. fired: takes one byte for each block, bit c for its channel c (rule T1).
- * Returns how many fired. */
-static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const uint16_t *events,
-                                     uint32_t count, uint32_t scale, uint16_t *out, uint8_t *fired, unsigned step,
-                                     const fsvae_watch *watch)
+ * carried: one membrane for each output, kept between steps. events: this step's inputs. fired: takes one byte for each
+ * block, bit c for its channel c (rule T1). */
+static inline void fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const uint16_t *events,
+                                        uint32_t count, uint8_t *fired, unsigned step, const fsvae_watch *watch)
 {
     uint32_t block_words = layer->inputs * fsvae_row_words(layer);
     uint16_t this_step = (uint16_t)count;
-    uint32_t spikes = 0;
     for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
         uint32_t first = block * FSVAE_BLOCK;
         uint32_t channels = layer->outputs - first < FSVAE_BLOCK ? layer->outputs - first : FSVAE_BLOCK;
@@ -31,7 +28,7 @@ static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_memb
         tap.rows = layer->weights + block * block_words;
         tap.list = events;
         tap.count = &this_step;
-        if (layer->lanes != 0u) {
+        if (layer->kernel != FSVAE_KERNEL_PLAIN) {
             fsvae_lanes lanes;
             fsvae_gather_lanes(layer, &lanes, &tap, &tap + 1, 0);
             fsvae_unpack(&lanes, &sums);
@@ -45,17 +42,36 @@ static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_memb
         for (uint32_t c = 0; c < channels; c++) {
             fsvae_lif(&cells[c], sums.sum[c], layer->fraction_bits, 1u);
             carried[first + c] = (fsvae_membrane)cells[c].carried;
-            if (cells[c].train != 0u) {
-                out[spikes++] = (uint16_t)((first + c) * scale);
-                bits |= 1u << c;
-            }
+            bits |= (cells[c].train & 1u) << c;
         }
         fired[block] = (uint8_t)bits;
         if (fsvae_probing(watch, layer->row, step)) {
             fsvae_probe_block(watch, cells, membranes, 1u, first, channels);
         }
     }
-    return spikes;
+}
+
+/* Lists the neurons of a step that fired, `scale` apart: the events of the layer that reads them, as a list of
+ * wide.h where that layer is a wide one. Returns how many. */
+static inline uint32_t fsvae_list_fired(const uint8_t *fired, uint32_t neurons, uint32_t scale, unsigned wide,
+                                        uint16_t *list)
+{
+    uint16_t *next = wide != 0u ? list + FSVAE_LIST_HEAD : list;
+    uint32_t count = 0;
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < (neurons + 7u) / 8u; i++, offset += 8u * scale) {
+        uint32_t event = offset;
+        for (uint32_t bits = fired[i]; bits != 0u; bits >>= 1, event += scale) {
+            if ((bits & 1u) != 0u) {
+                *next++ = (uint16_t)event;
+                count++;
+            }
+        }
+    }
+    if (wide != 0u) {
+        fsvae_seal_list(list, count, 0);
+    }
+    return count;
 }
 
 /* The last layer, evaluated neuron by neuron. Its weights are rows by output: for each neuron its inputs' weights. */

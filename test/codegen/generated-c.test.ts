@@ -44,11 +44,15 @@ describe("generated C gives the golden model's bits", () => {
   let folder: string;
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  for (const [name, shape] of Object.entries(SHAPES)) {
+  const cases = [
+    ...Object.entries(SHAPES).map(([name, shape]) => ({ name, shape, arenaRoomBytes: undefined })),
+    { name: 'blocks of sixteen, small arena', shape: SHAPES['blocks of sixteen'], arenaRoomBytes: 0 },
+  ];
+  for (const { name, shape, arenaRoomBytes } of cases) {
     it(`${name}: images, digests, spikes and membranes`, () => {
       const model = randomModel(1, shape);
       const golden = new GoldenModel(model);
-      const plan = makePlan(model, name);
+      const plan = makePlan(model, name, arenaRoomBytes === undefined ? {} : { arenaRoomBytes });
       folder = writeLibrary(plan);
       const program = buildDriver(folder, compiler, [
         '-O1',

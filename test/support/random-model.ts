@@ -37,6 +37,17 @@ export const TINY_SHAPE: RandomModelShape = {
   heavy: false,
 };
 
+/** Whole blocks of sixteen channels, and lists of more than two times sixteen events. */
+const WIDE_SHAPE: RandomModelShape = {
+  ...TINY_SHAPE,
+  latentChannels: 40,
+  choices: 3,
+  hidden: [48, 32],
+  maps: [48, 32, 16],
+  bottomSize: 4,
+  timeSteps: 16,
+};
+
 export function randomModel(seed: number, shape: RandomModelShape): IntegerModel {
   const random = new Pcg32(BigInt(seed), 7n);
   let layerIndex = 0;
@@ -135,5 +146,16 @@ export const SHAPES: Readonly<Record<string, RandomModelShape>> = {
   'leak 3/8': { ...TINY_SHAPE, leak: { multiplier: 3, shift: 3 } },
   'no leak': { ...TINY_SHAPE, leak: { multiplier: 1, shift: 0 } },
   'F = 8, wide parameters': { ...TINY_SHAPE, fractionBits: 8 },
+  'blocks of sixteen': WIDE_SHAPE,
+  'blocks of sixteen, int4': { ...WIDE_SHAPE, bits: [4], fractionBits: 3, timeSteps: 16 },
+  'blocks of sixteen, groups of two': { ...WIDE_SHAPE, maps: [18, 32, 16], bottomSize: 5, timeSteps: 16 },
+  'blocks of sixteen, single inputs': { ...WIDE_SHAPE, maps: [16, 33, 16], bottomSize: 6, channels: 2 },
+  'blocks of sixteen beside blocks of eight': {
+    ...WIDE_SHAPE,
+    hidden: [20, 32],
+    maps: [18, 32, 9],
+    bits: [8, 8, 8, 8, 4],
+    bottomSize: 3,
+  },
   'sums beyond 16 bits': { ...TINY_SHAPE, latentChannels: 300, choices: 2, hidden: [270], maps: [70, 8], heavy: true },
 };

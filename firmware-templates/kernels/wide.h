@@ -1,0 +1,615 @@
+/* Sixteen neurons at a time, two to a word from gathering to firing (rules S2, S3, L1 to L4, B5). Copied unchanged.
+ *
+ * A wide block is sixteen neighbouring output channels, eight pairs; a pair's low 16 bits are the even channel. Its
+ * weights for one input neuron are one row, and an event adds one row:
+ *   bytes   four words of biased bytes (weight + 128), read from flash. Channels of word w: 4w, 4w + 2, 4w + 1, 4w + 3.
+ *           The even bytes are a pair already, the odd ones after one shift and mask; the whole word is added and the odd
+ *           sum times 256 taken off once at the end, which saves the other mask. 25 cycles a row on ARMv6-M.
+ *   halves  eight words of pairs, weights in 16 bits with sign, expanded into RAM before the layer runs: no shift, no
+ *           mask, no bias, and no waits for flash. 22 cycles a row.
+ * All words are sums modulo 2^32 of low + 65536 * high, so carries between the two halves cancel.
+ *
+ * Rows of halves may serve a group of 2 or 4 inputs: a row for each pattern of them that fires, with the sum of their
+ * weights. Neurons that fire together then cost one row together. The plan puts inputs into one group that were seen to
+ * fire together; on the shipped network four to a group halve the rows of the last layer.
+ *
+ * A membrane u is kept as u + 16384, which rule B5 proves to lie in 0 .. 32767 (the plan takes this kernel only then).
+ * So both membranes of a pair leak in one shift and mask (16384 / 4 + floor(u / 4): the rest of the offset is part of
+ * the bias), and both are compared with their thresholds by one addition: bit 15 of u + 16384 + (32767 - threshold -
+ * 16384) says u > threshold. A pair in which nobody fires takes 11 cycles, against 29 for two neurons one by one.
+ *
+ * A list holds the events of one step at one position: a header, their number, and the offsets of their rows. In
+ * assembly the header is the distance to jump into sixteen unrolled events, so that no event pays for a loop. */
+#ifndef FSVAE_WIDE_H
+#define FSVAE_WIDE_H
+
+#include "layer.h"
+
+#define FSVAE_WIDE 16u
+#define FSVAE_WIDE_PAIRS 8u
+#define FSVAE_UNROLLED 16u /* events that one jump reaches */
+#define FSVAE_LIST_HEAD 2u /* halfwords before a list's events */
+#define FSVAE_MOST_WIDE_TAPS 4u
+#define FSVAE_MOST_GROUP 4u
+#define FSVAE_BYTES_BYTES 16u  /* of a row of bytes */
+#define FSVAE_HALVES_BYTES 32u /* of a row of halves */
+
+#define FSVAE_WIDE_OFFSET_BITS 14 /* 16384 */
+#define FSVAE_WIDE_REST 0x40004000u /* two membranes of 0 */
+
+#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
+#define FSVAE_WIDE_ASSEMBLY 1
+/* Bytes of code in wide_armv6m.S: of one event, and from the jump to the last sixteen of them. */
+#define FSVAE_BYTES_EVENT 40u
+#define FSVAE_BYTES_SKIP 666u
+#define FSVAE_HALVES_EVENT 26u
+#define FSVAE_HALVES_SKIP 442u
+#endif
+
+/* One block while it runs. */
+typedef struct {
+    uint32_t quad[4][4]; /* for two pairs: 32767 - threshold - 16384 of both, then the membranes of both */
+    uint32_t trains[FSVAE_WIDE_PAIRS];
+} fsvae_wide_cells;
+
+/* What a run of steps works on. Taps lie in the last slots. The assembly knows this layout. */
+typedef struct {
+    uint32_t step;
+    uint32_t end;
+    const uint32_t *init;          /* 8 words: what the sums begin with */
+    fsvae_wide_cells *cells;
+    const uint32_t *correction;    /* bytes: for each step, from `step` on, what takes the events' bias off a pair */
+    uint32_t taps;                 /* 1 to 4; 3 does not occur */
+    uint32_t stride;               /* bytes from one step's events to the next one's */
+    const uint16_t *list[FSVAE_MOST_WIDE_TAPS];
+    const uint32_t *rows[FSVAE_MOST_WIDE_TAPS];
+} fsvae_wide_run;
+
+/* Halfwords of one step's list of at most so many events. */
+static inline uint32_t fsvae_list_halfwords(uint32_t events)
+{
+    return FSVAE_LIST_HEAD + events;
+}
+
+/* Completes a list whose events are in place. */
+static inline void fsvae_seal_list(uint16_t *list, uint32_t count, unsigned halves)
+{
+#if defined(FSVAE_WIDE_ASSEMBLY)
+    if (count > FSVAE_UNROLLED) {
+        list[0] = 0;
+    } else {
+        list[0] = (uint16_t)((FSVAE_UNROLLED - count) * (halves != 0u ? FSVAE_HALVES_EVENT : FSVAE_BYTES_EVENT) +
+                             (halves != 0u ? FSVAE_HALVES_SKIP : FSVAE_BYTES_SKIP));
+    }
+#else
+    (void)halves;
+    list[0] = 0;
+#endif
+    list[1] = (uint16_t)count;
+}
+
+/* Events of one position: a list for each step. */
+typedef struct {
+    uint16_t *next[FSVAE_TIME_STEPS];
+} fsvae_list_writer;
+
+static inline void fsvae_begin_lists(fsvae_list_writer *writer, uint16_t *list, uint32_t halfwords)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
+        writer->next[t] = list + FSVAE_LIST_HEAD;
+    }
+}
+
+static inline void fsvae_seal_lists(const fsvae_list_writer *writer, uint16_t *list, uint32_t halfwords,
+                                    unsigned halves)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
+        fsvae_seal_list(list, (uint32_t)(writer->next[t] - list) - FSVAE_LIST_HEAD, halves);
+    }
+}
+
+/* Turns the trains of one position into lists, one for each step. row_bytes: of the layer that reads them. */
+static FSVAE_OUT_OF_LINE void fsvae_list_trains(const fsvae_train *trains, uint32_t inputs, uint32_t row_bytes,
+                                                unsigned halves, uint16_t *list)
+{
+    const uint32_t halfwords = fsvae_list_halfwords(inputs);
+    fsvae_list_writer writer;
+    uint32_t offset = 0;
+    fsvae_begin_lists(&writer, list, halfwords);
+    for (uint32_t i = 0; i < inputs; i++, offset += row_bytes) {
+        uint32_t train = trains[i];
+        for (unsigned t = 0; train != 0u; t++, train >>= 1) {
+            if ((train & 1u) != 0u) {
+                *writer.next[t]++ = (uint16_t)offset;
+            }
+        }
+    }
+    fsvae_seal_lists(&writer, list, halfwords, halves);
+}
+
+/* The same for groups of inputs: an event for each group of which somebody fires. members: inputs, group by group. */
+static FSVAE_OUT_OF_LINE void fsvae_list_groups(const fsvae_train *trains, const uint16_t *members, uint32_t inputs,
+                                                uint32_t group, uint16_t *list)
+{
+    const uint32_t halfwords = fsvae_list_halfwords(inputs / group);
+    const uint32_t rows = (1u << group) - 1u;
+    fsvae_list_writer writer;
+    uint32_t before = 0u - FSVAE_HALVES_BYTES; /* where pattern 0 of the group would lie */
+    fsvae_begin_lists(&writer, list, halfwords);
+    for (uint32_t i = 0; i < inputs; i += group, before += rows * FSVAE_HALVES_BYTES) {
+        uint32_t train[FSVAE_MOST_GROUP];
+        uint32_t any = 0;
+        for (uint32_t m = 0; m < FSVAE_MOST_GROUP; m++) {
+            train[m] = m < group ? trains[members[i + m]] : 0u;
+            any |= train[m];
+        }
+        for (unsigned t = 0; (any >> t) != 0u; t++) {
+            if (((any >> t) & 1u) != 0u) {
+                uint32_t pattern = ((train[0] >> t) & 1u) | ((train[1] >> t) & 1u) << 1 |
+                                   ((train[2] >> t) & 1u) << 2 | ((train[3] >> t) & 1u) << 3;
+                *writer.next[t]++ = (uint16_t)(before + pattern * FSVAE_HALVES_BYTES);
+            }
+        }
+    }
+    fsvae_seal_lists(&writer, list, halfwords, 1);
+}
+
+#if defined(FSVAE_WIDE_ASSEMBLY)
+void fsvae_run_wide_bytes(const fsvae_wide_run *run);
+void fsvae_run_wide_halves(const fsvae_wide_run *run);
+#else
+static inline void fsvae_run_wide(const fsvae_wide_run *run, unsigned halves)
+{
+    const uint16_t *list[FSVAE_MOST_WIDE_TAPS];
+    fsvae_wide_cells *cells = run->cells;
+    for (unsigned tap = 0; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
+        list[tap] = run->list[tap];
+    }
+    for (uint32_t step = run->step; step != run->end; step++) {
+        uint32_t sum[FSVAE_WIDE_PAIRS];
+        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+            sum[p] = run->init[p];
+        }
+        for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
+            const uint16_t *event = list[tap] + FSVAE_LIST_HEAD;
+            const uint16_t *end = event + list[tap][1];
+            list[tap] += run->stride / 2u;
+            while (event != end) {
+                const uint32_t *row = fsvae_row(run->rows[tap], *event++);
+                if (halves != 0u) {
+                    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+                        sum[p] += row[p];
+                    }
+                } else {
+                    for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
+                        sum[2u * w] += row[w];
+                        sum[2u * w + 1u] += (row[w] >> 8) & 0x00ff00ffu;
+                    }
+                }
+            }
+        }
+        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+            uint32_t *quad = cells->quad[p / 2u];
+            uint32_t u = sum[p];
+            uint32_t fires;
+            if (halves == 0u) {
+                u += run->correction[step - run->step] - ((p & 1u) == 0u ? sum[p + 1u] << 8 : 0u);
+            }
+            u += (quad[2u + (p & 1u)] >> 2) & 0x3fff3fffu;
+            fires = ((u + quad[p & 1u]) & 0x80008000u) >> 15;
+            cells->trains[p] |= fires << step;
+            u = (u & ~((fires << 16) - fires)) | (fires << FSVAE_WIDE_OFFSET_BITS);
+            quad[2u + (p & 1u)] = u;
+        }
+    }
+}
+
+static FSVAE_OUT_OF_LINE void fsvae_run_wide_bytes(const fsvae_wide_run *run)
+{
+    fsvae_run_wide(run, 0);
+}
+
+static FSVAE_OUT_OF_LINE void fsvae_run_wide_halves(const fsvae_wide_run *run)
+{
+    fsvae_run_wide(run, 1);
+}
+#endif
+
+static inline void fsvae_run_wide_kernel(const fsvae_layer *layer, const fsvae_wide_run *run)
+{
+    if (layer->kernel == FSVAE_KERNEL_HALVES) {
+        fsvae_run_wide_halves(run);
+    } else {
+        fsvae_run_wide_bytes(run);
+    }
+}
+
+/* Rows of one kernel position as the kernel reads them, in words. */
+static inline uint32_t fsvae_wide_tap_words(const fsvae_layer *layer)
+{
+    uint32_t group = layer->group;
+    return layer->kernel == FSVAE_KERNEL_HALVES ? layer->inputs / group * ((1u << group) - 1u) * FSVAE_WIDE_PAIRS
+                                                : layer->inputs * (FSVAE_BYTES_BYTES / 4u);
+}
+
+/* Halfwords of one step's list. */
+static inline uint32_t fsvae_wide_halfwords(const fsvae_layer *layer)
+{
+    return fsvae_list_halfwords(layer->inputs / layer->group);
+}
+
+/* A block's 16 words of parameters: what its sums begin with, and what is added to compare with the thresholds. */
+static inline const uint32_t *fsvae_wide_params(const fsvae_layer *layer, uint32_t block)
+{
+    return layer->params + block * 2u * FSVAE_WIDE_PAIRS;
+}
+
+static inline void fsvae_wide_thresholds(fsvae_wide_cells *cells, const uint32_t *params)
+{
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        cells->quad[p / 2u][p & 1u] = params[FSVAE_WIDE_PAIRS + p];
+    }
+}
+
+static inline void fsvae_wide_rest(fsvae_wide_cells *cells)
+{
+    for (unsigned q = 0; q < 4u; q++) {
+        cells->quad[q][2] = FSVAE_WIDE_REST;
+        cells->quad[q][3] = FSVAE_WIDE_REST;
+        cells->trains[2u * q] = 0;
+        cells->trains[2u * q + 1u] = 0;
+    }
+}
+
+/* What takes the bias of `events` bytes off a pair. */
+static inline uint32_t fsvae_wide_correction(uint32_t events)
+{
+    return 0u - events * 0x00800080u;
+}
+
+/* Steps first .. last - 1; the run's lists and corrections are those of step 0. */
+static inline void fsvae_wide_steps(const fsvae_layer *layer, const fsvae_wide_run *run, uint32_t first, uint32_t last)
+{
+    fsvae_wide_run part = *run;
+    part.step = first;
+    part.end = last;
+    part.correction += first;
+    for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
+        part.list[tap] += first * (run->stride / 2u);
+    }
+    if (first != last) {
+        fsvae_run_wide_kernel(layer, &part);
+    }
+}
+
+/* Step `step` for a probe. The membranes are those of a copy that cannot fire; the spikes are the kernel's own. */
+static FSVAE_OUT_OF_LINE void fsvae_wide_probe(const fsvae_layer *layer, const fsvae_wide_run *run, uint32_t step,
+                                               uint32_t neuron, const fsvae_watch *watch)
+{
+    fsvae_wide_cells copy = *run->cells;
+    fsvae_wide_run silent = *run;
+    silent.cells = &copy;
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        copy.quad[p / 2u][p & 1u] = 0;
+    }
+    fsvae_wide_steps(layer, &silent, step, step + 1u);
+    fsvae_wide_steps(layer, run, step, step + 1u);
+    for (unsigned c = 0; c < FSVAE_WIDE; c++) {
+        unsigned p = c / 2u;
+        uint32_t membranes = copy.quad[p / 2u][2u + (p & 1u)] >> (16u * (c & 1u));
+        uint32_t train = run->cells->trains[p] >> (16u * (c & 1u));
+        fsvae_probe(watch->monitor, neuron + c, (int32_t)(membranes & 0xffffu) - (1 << FSVAE_WIDE_OFFSET_BITS),
+                    (int)((train >> step) & 1u));
+    }
+}
+
+/* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
+static inline void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train *trains,
+                                    uint32_t neuron, const fsvae_watch *watch)
+{
+    fsvae_wide_cells *cells = run->cells;
+    fsvae_wide_rest(cells);
+    if (watch->monitor != NULL && watch->monitor->probe_layer == (int)layer->row) {
+        uint32_t step = (uint32_t)watch->monitor->probe_step;
+        fsvae_wide_steps(layer, run, 0, step);
+        fsvae_wide_probe(layer, run, step, neuron, watch);
+        fsvae_wide_steps(layer, run, step + 1u, FSVAE_TIME_STEPS);
+    } else {
+        fsvae_run_wide_kernel(layer, run);
+    }
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        trains[2u * p] = (fsvae_train)(cells->trains[p] & 0xffffu);
+        trains[2u * p + 1u] = (fsvae_train)(cells->trains[p] >> 16);
+    }
+}
+
+/* Takes the bias off the events of all steps of one position: what is added to a pair's sum. */
+static inline void fsvae_wide_correct(uint32_t *correction, const uint16_t *list, uint32_t halfwords)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
+        correction[t] += fsvae_wide_correction(list[1]);
+    }
+}
+
+/* A linear layer over all steps: one position, one tap. list: events of its inputs. */
+static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *list, fsvae_train *trains,
+                                     const fsvae_watch *watch)
+{
+    uint32_t correction[FSVAE_TIME_STEPS] = {0};
+    fsvae_wide_cells cells;
+    fsvae_wide_run run;
+    fsvae_wide_correct(correction, list, fsvae_wide_halfwords(layer));
+    run.step = 0;
+    run.end = FSVAE_TIME_STEPS;
+    run.cells = &cells;
+    run.correction = correction;
+    run.taps = 1;
+    run.stride = 2u * fsvae_wide_halfwords(layer);
+    run.list[3] = list;
+    run.rows[3] = layer->weights;
+    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE) {
+        run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
+        fsvae_wide_thresholds(&cells, run.init);
+        fsvae_wide_block(layer, &run, trains + neuron, neuron, watch);
+        run.rows[3] += fsvae_wide_tap_words(layer);
+    }
+}
+
+/* Lists of rows of the input map, by position: of all rows, or of two neighbouring ones that take turns. */
+typedef struct {
+    uint16_t *list;
+    uint32_t row_mask; /* row y lies at y & row_mask: 1 where two take turns */
+} fsvae_wide_lists;
+
+static inline uint16_t *fsvae_wide_position(const fsvae_layer *layer, const fsvae_wide_lists *lists, uint32_t y,
+                                            uint32_t x)
+{
+    uint32_t position = (y & lists->row_mask) * layer->in_size + x;
+    return lists->list + position * (FSVAE_TIME_STEPS * fsvae_wide_halfwords(layer));
+}
+
+static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_train *in, uint32_t y,
+                                       const fsvae_wide_lists *lists)
+{
+    in += y * layer->in_size * layer->inputs;
+    for (uint32_t x = 0; x < layer->in_size; x++, in += layer->inputs) {
+        uint16_t *list = fsvae_wide_position(layer, lists, y, x);
+        if (layer->group > 1u) {
+            fsvae_list_groups(in, layer->members, layer->inputs, layer->group, list);
+        } else if (layer->kernel == FSVAE_KERNEL_HALVES) {
+            fsvae_list_trains(in, layer->inputs, FSVAE_HALVES_BYTES, 1, list);
+        } else {
+            fsvae_list_trains(in, layer->inputs, FSVAE_BYTES_BYTES, 0, list);
+        }
+    }
+}
+
+/* A row of bytes or nibbles as a row of pairs, times 2^F. Nibbles: two words of eight channels, as in lanes.h. */
+static inline void fsvae_expand_row(const fsvae_layer *layer, const uint32_t *from, uint32_t *to)
+{
+    const unsigned shift = layer->fraction_bits;
+    if (layer->weight_bits == 8u) {
+        for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
+            uint32_t word = *from++;
+            *to++ = ((word & 0x00ff00ffu) - 0x00800080u) << shift;
+            *to++ = (((word >> 8) & 0x00ff00ffu) - 0x00800080u) << shift;
+        }
+    } else {
+        for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 4u; w++) {
+            uint32_t word = *from++;
+            *to++ = ((word & 0x000f000fu) - 0x00080008u) << shift;
+            *to++ = (((word >> 4) & 0x000f000fu) - 0x00080008u) << shift;
+            *to++ = (((word >> 8) & 0x000f000fu) - 0x00080008u) << shift;
+            *to++ = (((word >> 12) & 0x000f000fu) - 0x00080008u) << shift;
+        }
+    }
+}
+
+/* sum = a + b, pair by pair. */
+static inline void fsvae_add_rows(const uint32_t *a, const uint32_t *b, uint32_t *sum)
+{
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        sum[p] = a[p] + b[p];
+    }
+}
+
+/* Expands the rows of one kernel position of a block: for each group of inputs a row for each pattern of them that
+ * fires. from: the position's rows in flash. */
+static FSVAE_OUT_OF_LINE void fsvae_expand_tap(const fsvae_layer *layer, const uint32_t *from, uint32_t *to)
+{
+    const uint32_t row_words = layer->weight_bits / 2u;
+    if (layer->group == 1u) {
+        for (uint32_t i = 0; i < layer->inputs; i++, from += row_words, to += FSVAE_WIDE_PAIRS) {
+            fsvae_expand_row(layer, from, to);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < layer->inputs; i += layer->group) {
+        uint32_t *rows = to - FSVAE_WIDE_PAIRS; /* of pattern 0, which is no row */
+        for (uint32_t m = 0; m < layer->group; m++) {
+            uint32_t *row = rows + (FSVAE_WIDE_PAIRS << m);
+            fsvae_expand_row(layer, from + layer->members[i + m] * row_words, row);
+            for (uint32_t lower = 1; lower < (1u << m); lower++) {
+                fsvae_add_rows(rows + lower * FSVAE_WIDE_PAIRS, row, row + lower * FSVAE_WIDE_PAIRS);
+            }
+        }
+        to = rows + (FSVAE_WIDE_PAIRS << layer->group);
+    }
+}
+
+/* Where the rows of a block's nine kernel positions lie. */
+typedef struct {
+    const uint32_t *rows[9];
+} fsvae_wide_taps;
+
+/* Rule S3, turned around: the output at (2y + py, 2x + px) gathers from at most four inputs. An even output coordinate
+ * sees kernel index 1 of input y; an odd one sees index 2 of input y and index 0 of input y + 1, where that exists.
+ *
+ * Writes, of one block, the output rows 2y + py of the input rows first <= y < last, which are listed, as is row `last`
+ * where it exists. One parity after the other, so that the fewest different weights pass between two uses of one: those
+ * of one to four kernel positions, which the flash cache can hold. out: of output row 2 * first. */
+static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, const fsvae_wide_taps *taps,
+                                                   const fsvae_wide_lists *lists, uint32_t block, uint32_t py,
+                                                   uint32_t first, uint32_t last, fsvae_train *out,
+                                                   const fsvae_watch *watch)
+{
+    const uint32_t size = layer->in_size;
+    const uint32_t channel = block * FSVAE_WIDE;
+    const uint32_t halfwords = fsvae_wide_halfwords(layer);
+    uint32_t correction[FSVAE_TIME_STEPS];
+    fsvae_wide_cells cells;
+    fsvae_wide_run run;
+    run.step = 0;
+    run.end = FSVAE_TIME_STEPS;
+    run.cells = &cells;
+    run.correction = correction;
+    run.stride = 2u * halfwords;
+    run.init = fsvae_wide_params(layer, block);
+    fsvae_wide_thresholds(&cells, run.init);
+    for (uint32_t px = 0; px < 2u; px++) {
+        for (uint32_t y = first; y < last; y++) {
+            for (uint32_t x = 0; x < size; x++) {
+                uint32_t at = (2u * (y - first) + py) * 2u * size + 2u * x + px;
+                unsigned slot = FSVAE_MOST_WIDE_TAPS;
+                for (uint32_t dy = 0; dy <= py && y + dy < size; dy++) {
+                    uint32_t ky = py == 0u ? 1u : 2u - 2u * dy;
+                    for (uint32_t dx = 0; dx <= px && x + dx < size; dx++) {
+                        uint32_t kx = px == 0u ? 1u : 2u - 2u * dx;
+                        slot--;
+                        run.rows[slot] = taps->rows[ky * 3u + kx];
+                        run.list[slot] = fsvae_wide_position(layer, lists, y + dy, x + dx);
+                    }
+                }
+                run.taps = FSVAE_MOST_WIDE_TAPS - slot;
+                if (layer->kernel != FSVAE_KERNEL_HALVES) {
+                    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
+                        correction[t] = 0;
+                    }
+                    for (; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
+                        fsvae_wide_correct(correction, run.list[slot], halfwords);
+                    }
+                }
+                fsvae_wide_block(layer, &run, out + at * layer->outputs + channel,
+                                 (4u * first * size + at) * layer->outputs + channel, watch);
+            }
+        }
+    }
+}
+
+/* Finds the rows of a block's kernel positions of rows ky where bit ky of `which` is set; halves are expanded into
+ * `room`, which takes them one after the other. */
+static inline void fsvae_wide_find_taps(const fsvae_layer *layer, uint32_t block, unsigned which, uint32_t *room,
+                                        fsvae_wide_taps *taps)
+{
+    const uint32_t flash_words = layer->inputs * (layer->weight_bits / 2u);
+    for (unsigned k = 0; k < 9u; k++) {
+        const uint32_t *rows = layer->weights + (block * 9u + k) * flash_words;
+        if (((which >> (k / 3u)) & 1u) == 0u) {
+            continue;
+        }
+        if (layer->kernel == FSVAE_KERNEL_HALVES) {
+            fsvae_expand_tap(layer, rows, room);
+            rows = room;
+            room += fsvae_wide_tap_words(layer);
+        }
+        taps->rows[k] = rows;
+    }
+}
+
+/* A whole transposed convolution, map to map. room: NULL, or for halves the rows of six kernel positions. */
+static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsvae_train *in,
+                                             const fsvae_wide_lists *lists, uint32_t *room, fsvae_train *out,
+                                             const fsvae_watch *watch)
+{
+    const uint32_t size = layer->in_size;
+    const uint32_t blocks = layer->outputs / FSVAE_WIDE;
+    const uint32_t rows = lists->row_mask == 1u ? 1u : size; /* of the input map that are done together */
+    fsvae_wide_taps taps;
+    for (uint32_t y = 0; y < size && (y == 0u || rows == size); y++) {
+        fsvae_wide_list_row(layer, in, y, lists);
+    }
+    for (uint32_t y = 0; y < size; y += rows) {
+        if (rows == 1u && y + 1u < size) {
+            fsvae_wide_list_row(layer, in, y + 1u, lists);
+        }
+        for (uint32_t block = 0; block < blocks; block++) {
+            for (uint32_t py = 0; py < 2u; py++) {
+                fsvae_wide_find_taps(layer, block, py == 0u ? 2u : 5u, room, &taps);
+                fsvae_wide_conv_rows(layer, &taps, lists, block, py, y, y + rows,
+                                     out + 4u * y * size * layer->outputs, watch);
+            }
+        }
+    }
+}
+
+/* The last convolution, row by row of its input map: its rows of halves are expanded once, into `room`. */
+static inline void fsvae_wide_expand_all(const fsvae_layer *layer, uint32_t *room)
+{
+    fsvae_wide_taps taps;
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        fsvae_wide_find_taps(layer, block, 7u, room + block * 9u * fsvae_wide_tap_words(layer), &taps);
+    }
+}
+
+/* Output rows 2y and 2y + 1, of which rows y and y + 1 are listed. room: as filled by fsvae_wide_expand_all(). */
+static inline void fsvae_wide_conv_row(const fsvae_layer *layer, const fsvae_wide_lists *lists, const uint32_t *room,
+                                       uint32_t y, fsvae_train *out, const fsvae_watch *watch)
+{
+    const uint32_t *rows = layer->kernel == FSVAE_KERNEL_HALVES ? room : layer->weights;
+    fsvae_wide_taps taps;
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        for (unsigned k = 0; k < 9u; k++, rows += fsvae_wide_tap_words(layer)) {
+            taps.rows[k] = rows;
+        }
+        for (uint32_t py = 0; py < 2u; py++) {
+            fsvae_wide_conv_rows(layer, &taps, lists, block, py, y, y + 1u, out, watch);
+        }
+    }
+}
+
+/* The neurons of a hidden layer of the prior, at rest: one fsvae_wide_cells for each block. */
+static inline void fsvae_wide_begin(const fsvae_layer *layer, fsvae_wide_cells *cells)
+{
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        fsvae_wide_rest(&cells[block]);
+        fsvae_wide_thresholds(&cells[block], fsvae_wide_params(layer, block));
+    }
+}
+
+/* One step of a hidden layer of the prior. cells: kept between steps. list: this step's events.
+ * fired: takes bit c for the layer's channel c (rule T1). */
+static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_cells *cells, const uint16_t *list,
+                                          uint8_t *fired, unsigned step, const fsvae_watch *watch)
+{
+    uint32_t correction[FSVAE_TIME_STEPS];
+    const int probing = fsvae_probing(watch, layer->row, step);
+    fsvae_wide_run run;
+    correction[step] = fsvae_wide_correction(list[1]);
+    run.step = step;
+    run.end = step + 1u;
+    run.correction = correction + step;
+    run.taps = 1;
+    run.stride = 0;
+    run.list[3] = list;
+    run.rows[3] = layer->weights;
+    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE, cells++) {
+        uint32_t bits = 0;
+        run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
+        run.cells = cells;
+        if (probing) {
+            run.correction = correction; /* fsvae_wide_probe() counts from step 0 */
+            fsvae_wide_probe(layer, &run, step, neuron, watch);
+        } else {
+            fsvae_run_wide_bytes(&run);
+        }
+        run.rows[3] += fsvae_wide_tap_words(layer);
+        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+            uint32_t now = cells->trains[p] >> step;
+            bits |= ((now & 1u) | ((now >> 15) & 2u)) << (2u * p);
+        }
+        fired[neuron / 8u] = (uint8_t)bits;
+        fired[neuron / 8u + 1u] = (uint8_t)(bits >> 8);
+    }
+}
+
+#endif
