@@ -115,6 +115,20 @@ export function membraneBounds(
   return { min, max: Math.max(max, 0) };
 }
 
+/** Rule B5: largest and smallest membrane and threshold that the wide kernels keep. */
+export const WIDE_RANGE: Range = { min: -16384, max: 16383 };
+
+/** Rule B5, but for the numbers themselves: may a layer of so many channels run sixteen of them at a time? */
+export function allowsWide(channels: number, leak: Leak, timeSteps: number): boolean {
+  return channels % 16 === 0 && leak.multiplier === 1 && leak.shift === 2 && timeSteps <= 16;
+}
+
+/** Rule B2 of one channel of a layer. */
+export function channelMembrane(layer: SpikingLayer, channel: number, leak: Leak, timeSteps: number): Range {
+  const { bias, threshold, fractionBits } = layer;
+  return membraneBounds(sumBounds(layer, channel), bias[channel], threshold[channel], fractionBits, leak, timeSteps);
+}
+
 export function layerBounds(layer: SpikingLayer, leak: Leak, timeSteps: number): LayerBounds {
   let sum: Range = { min: 0, max: 0 };
   let membrane: Range = { min: 0, max: 0 };

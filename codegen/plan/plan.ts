@@ -1,23 +1,22 @@
 /** What will run, and where everything lies: the integer model, decided down to offsets. Templates only write it out. */
 
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import { type LayerBounds, type ModelBounds, proveBounds, signedBits } from '../../runtime-ts/bounds.js';
+import {
+  allowsWide,
+  type LayerBounds,
+  type ModelBounds,
+  proveBounds,
+  signedBits,
+  WIDE_RANGE,
+  within,
+} from '../../runtime-ts/bounds.js';
 import { latentBytes } from '../../runtime-ts/spike-bits.js';
 import { modelHash } from '../../runtime-ts/model-file.js';
 import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
 import type { ConvTransposeLayer, IntegerModel, LinearLayer, SpikingLayer } from '../../runtime-ts/model.js';
 import { type Grouping, groupInputs, mapActivity, type MapActivity, spikesPerImage } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
-import {
-  isWide,
-  type Kernel,
-  layOutWeights,
-  needsWideParams,
-  rowBytes,
-  WIDE_BLOCK,
-  WIDE_OFFSET,
-  type Weights,
-} from './weights.js';
+import { isWide, type Kernel, layOutWeights, needsWideParams, rowBytes, WIDE_BLOCK, type Weights } from './weights.js';
 
 interface PlannedBase {
   readonly bounds: LayerBounds;
@@ -166,16 +165,12 @@ function allows(
   bounds: LayerBounds,
   { leak, config }: IntegerModel,
 ): boolean {
-  const fits = ({ min, max }: { min: number; max: number }): boolean => min >= -WIDE_OFFSET && max < WIDE_OFFSET;
   return (
     (kernel === 'halves' || (layer.weightBits === 8 && layer.fractionBits === 0)) &&
     inputsOf(layer) <= mostInputs(layer, kernel) &&
-    leak.multiplier === 1 &&
-    leak.shift === 2 &&
-    config.timeSteps <= 16 &&
-    layer.bias.length % WIDE_BLOCK === 0 &&
-    fits(bounds.membrane) &&
-    fits(bounds.threshold)
+    allowsWide(layer.bias.length, leak, config.timeSteps) &&
+    within(bounds.membrane, WIDE_RANGE) &&
+    within(bounds.threshold, WIDE_RANGE)
   );
 }
 

@@ -2,15 +2,15 @@
 
 import type { FloatConvTranspose, FloatLinear, FloatModel, FloatReadout } from '../float/network.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import { proveBounds, readoutBounds } from '../../runtime-ts/bounds.js';
-import type {
-  ConvTransposeLayer,
-  IntegerModel,
-  Leak,
-  LinearLayer,
-  ReadoutLayer,
-  SpikingLayer,
-} from '../../runtime-ts/model.js';
+import {
+  allowsWide,
+  channelMembrane,
+  proveBounds,
+  type Range,
+  readoutBounds,
+  WIDE_RANGE,
+} from '../../runtime-ts/bounds.js';
+import type { ConvTransposeLayer, IntegerModel, Leak, LinearLayer, ReadoutLayer } from '../../runtime-ts/model.js';
 import { PIXEL_THRESHOLDS } from '../../runtime-ts/readout.js';
 
 export interface QuantizeOptions {
@@ -58,6 +58,9 @@ function channelStep(largestWeight: number, largestConstant: number, weightLimit
   return Math.max(largestWeight / weightLimit, largestConstant / LARGEST_CONSTANT);
 }
 
+/** Rule W5: a step grows by no more than this factor. */
+const MOST_WIDENING = 2;
+
 interface QuantizedSpiking {
   weightBits: 8 | 4;
   fractionBits: number;
@@ -67,16 +70,25 @@ interface QuantizedSpiking {
   scale: Float64Array;
 }
 
+/** What the rules need to know of a network beside one layer. */
+interface Surroundings {
+  readonly vth: number;
+  readonly leak: Leak;
+  readonly timeSteps: number;
+  readonly options: QuantizeOptions;
+}
+
 /**
  * @param channelOf output channel of each entry of `weight`
+ * @param membraneOf rule B2 of a channel of the layer so quantized
  */
 function quantizeSpiking(
   name: string,
   weight: Float64Array,
   bias: Float64Array,
   channelOf: (index: number) => number,
-  vth: number,
-  options: QuantizeOptions,
+  membraneOf: (quantized: QuantizedSpiking, channel: number) => Range,
+  { vth, leak, timeSteps, options }: Surroundings,
 ): QuantizedSpiking {
   const weightBits = options.layerBits?.get(name) ?? options.bits ?? 8;
   const limit = weightBits === 8 ? 127 : 7;
@@ -96,39 +108,63 @@ function quantizeSpiking(
     }
   }
   const unit = 2 ** fractionBits;
-  return {
+  const withSteps = (steps: Float64Array): QuantizedSpiking => ({
     weightBits,
     fractionBits,
-    weight: Int8Array.from(weight, (w, i) => roundHalfAway(w / scale[channelOf(i)])),
-    bias: Int32Array.from(bias, (b, c) => roundHalfAway((b / scale[c]) * unit)),
-    threshold: Int32Array.from(scale, (d) => Math.floor((vth / d) * unit)),
-    scale,
-  };
+    weight: Int8Array.from(weight, (w, i) => roundHalfAway(w / steps[channelOf(i)])),
+    bias: Int32Array.from(bias, (b, c) => roundHalfAway((b / steps[c]) * unit)),
+    threshold: Int32Array.from(steps, (d) => Math.floor((vth / d) * unit)),
+    scale: steps,
+  });
+  const finest = withSteps(scale);
+  if (weightBits !== 8 || fractionBits !== 0 || !allowsWide(channels, leak, timeSteps)) return finest;
+  return widenSteps(finest, withSteps, membraneOf) ?? finest;
 }
 
-function quantizeLinear(layer: FloatLinear, vth: number, options: QuantizeOptions): LinearLayer {
-  const { inFeatures, outFeatures } = layer;
+/** Rule W5. Undefined where it would take too much. */
+function widenSteps(
+  finest: QuantizedSpiking,
+  withSteps: (steps: Float64Array) => QuantizedSpiking,
+  membraneOf: (quantized: QuantizedSpiking, channel: number) => Range,
+): QuantizedSpiking | undefined {
+  for (let widened = finest; ;) {
+    const steps = widened.scale.map((d, c) => {
+      const { min, max } = membraneOf(widened, c);
+      const excess = Math.max(min / WIDE_RANGE.min, max / WIDE_RANGE.max);
+      // A little more than needed, since rounding may add some of it again.
+      return excess <= 1 ? d : d * excess * (1 + 2 ** -10);
+    });
+    if (steps.every((d, c) => d === widened.scale[c])) return widened;
+    widened = withSteps(steps);
+    if (!steps.every((d, c) => d <= MOST_WIDENING * finest.scale[c])) return undefined;
+    if (!widened.threshold.every((threshold) => threshold >= SMALLEST_THRESHOLD)) return undefined;
+  }
+}
+
+function quantizeLinear(layer: FloatLinear, around: Surroundings): LinearLayer {
+  const { name, inFeatures, outFeatures, weight, bias } = layer;
   const channelOf = (i: number): number => Math.floor(i / inFeatures);
-  return {
+  const whole = (spiking: QuantizedSpiking): LinearLayer => ({
     kind: 'linear',
-    name: layer.name,
+    name,
     inFeatures,
     outFeatures,
-    ...quantizeSpiking(layer.name, layer.weight, layer.bias, channelOf, vth, options),
-  };
+    ...spiking,
+  });
+  const membraneOf = (spiking: QuantizedSpiking, c: number): Range =>
+    channelMembrane(whole(spiking), c, around.leak, around.timeSteps);
+  return whole(quantizeSpiking(name, weight, bias, channelOf, membraneOf, around));
 }
 
-function quantizeConvTranspose(layer: FloatConvTranspose, vth: number, options: QuantizeOptions): ConvTransposeLayer {
-  const { inChannels, outChannels, inSize } = layer;
+function quantizeConvTranspose(layer: FloatConvTranspose, around: Surroundings): ConvTransposeLayer {
+  const { name, inChannels, outChannels, inSize, weight, bias } = layer;
   const channelOf = (i: number): number => Math.floor(i / 9) % outChannels;
-  return {
-    kind: 'conv-transpose',
-    name: layer.name,
-    inChannels,
-    outChannels,
-    inSize,
-    ...quantizeSpiking(layer.name, layer.weight, layer.bias, channelOf, vth, options),
+  const whole = (spiking: QuantizedSpiking): ConvTransposeLayer => {
+    return { kind: 'conv-transpose', name, inChannels, outChannels, inSize, ...spiking };
   };
+  const membraneOf = (spiking: QuantizedSpiking, c: number): Range =>
+    channelMembrane(whole(spiking), c, around.leak, around.timeSteps);
+  return whole(quantizeSpiking(name, weight, bias, channelOf, membraneOf, around));
 }
 
 /** Rule D1: rows of a layer that feeds a map, from the checkpoint's channel-major order to position-major. */
@@ -212,16 +248,14 @@ export function quantize(float: FloatModel, options: QuantizeOptions = {}): Inte
       throw new FsvaeError('usage', `there is no layer "${name}"; the layers are ${names.join(', ')}`);
     }
   }
-  const vth = float.threshold;
-  const spiking = <F, I extends SpikingLayer>(f: (layer: F, vth: number, o: QuantizeOptions) => I) => {
-    return (layer: F): I => f(layer, vth, options);
-  };
+  const leak = leakFromTau(float.tau);
+  const around: Surroundings = { vth: float.threshold, leak, timeSteps: float.config.timeSteps, options };
   const model: IntegerModel = {
     config: float.config,
-    leak: leakFromTau(float.tau),
-    prior: float.prior.map(spiking(quantizeLinear)),
-    decoderInput: quantizeLinear(positionMajorRows(float.decoderInput, float.decoder[0].inChannels), vth, options),
-    decoder: float.decoder.map(spiking(quantizeConvTranspose)),
+    leak,
+    prior: float.prior.map((layer) => quantizeLinear(layer, around)),
+    decoderInput: quantizeLinear(positionMajorRows(float.decoderInput, float.decoder[0].inChannels), around),
+    decoder: float.decoder.map((layer) => quantizeConvTranspose(layer, around)),
     readout: quantizeReadout(float.readout, options),
   };
   proveBounds(model);

@@ -108,48 +108,88 @@ static inline void fsvae_seal_lists(const fsvae_list_writer *writer, uint16_t *l
     }
 }
 
+#if defined(FSVAE_WIDE_ASSEMBLY)
+void fsvae_scatter_trains(fsvae_list_writer *writer, const fsvae_train *trains, uint32_t inputs, uint32_t row_bytes);
+void fsvae_scatter_pairs(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                         uint32_t groups);
+void fsvae_scatter_quads(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                         uint32_t groups);
+#else
+/* Appends the offset of each input's row to the list of each step at which it fires. */
+static inline void fsvae_scatter_trains(fsvae_list_writer *writer, const fsvae_train *trains, uint32_t inputs,
+                                        uint32_t row_bytes)
+{
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < inputs; i++, offset += row_bytes) {
+        uint32_t train = trains[i];
+        for (unsigned t = 0; train != 0u; t++, train >>= 1) {
+            if ((train & 1u) != 0u) {
+                *writer->next[t]++ = (uint16_t)offset;
+            }
+        }
+    }
+}
+
+/* The same for groups of inputs, by the pattern of those that fire: an event for each group of which somebody does. */
+static inline void fsvae_scatter_groups(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                                        uint32_t groups, uint32_t group)
+{
+    uint32_t before = 0u - FSVAE_HALVES_BYTES; /* where pattern 0 of the group would lie */
+    for (; groups != 0u; groups--, members += group) {
+        uint32_t train[FSVAE_MOST_GROUP];
+        uint32_t any = 0;
+        for (uint32_t m = 0; m < group; m++) {
+            train[m] = trains[members[m]];
+            any |= train[m];
+        }
+        for (unsigned t = 0; (any >> t) != 0u; t++) {
+            uint32_t pattern = 0;
+            for (uint32_t m = 0; m < group; m++) {
+                pattern |= ((train[m] >> t) & 1u) << m;
+            }
+            if (pattern != 0u) {
+                *writer->next[t]++ = (uint16_t)(before + pattern * FSVAE_HALVES_BYTES);
+            }
+        }
+        before += ((1u << group) - 1u) * FSVAE_HALVES_BYTES;
+    }
+}
+
+static inline void fsvae_scatter_pairs(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                                       uint32_t groups)
+{
+    fsvae_scatter_groups(writer, trains, members, groups, 2);
+}
+
+static inline void fsvae_scatter_quads(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                                       uint32_t groups)
+{
+    fsvae_scatter_groups(writer, trains, members, groups, 4);
+}
+#endif
+
 /* Turns the trains of one position into lists, one for each step. row_bytes: of the layer that reads them. */
 static FSVAE_OUT_OF_LINE void fsvae_list_trains(const fsvae_train *trains, uint32_t inputs, uint32_t row_bytes,
                                                 unsigned halves, uint16_t *list)
 {
     const uint32_t halfwords = fsvae_list_halfwords(inputs);
     fsvae_list_writer writer;
-    uint32_t offset = 0;
     fsvae_begin_lists(&writer, list, halfwords);
-    for (uint32_t i = 0; i < inputs; i++, offset += row_bytes) {
-        uint32_t train = trains[i];
-        for (unsigned t = 0; train != 0u; t++, train >>= 1) {
-            if ((train & 1u) != 0u) {
-                *writer.next[t]++ = (uint16_t)offset;
-            }
-        }
-    }
+    fsvae_scatter_trains(&writer, trains, inputs, row_bytes);
     fsvae_seal_lists(&writer, list, halfwords, halves);
 }
 
-/* The same for groups of inputs: an event for each group of which somebody fires. members: inputs, group by group. */
+/* The same for groups of 2 or 4 inputs. members: inputs, group by group. */
 static FSVAE_OUT_OF_LINE void fsvae_list_groups(const fsvae_train *trains, const uint16_t *members, uint32_t inputs,
                                                 uint32_t group, uint16_t *list)
 {
     const uint32_t halfwords = fsvae_list_halfwords(inputs / group);
-    const uint32_t rows = (1u << group) - 1u;
     fsvae_list_writer writer;
-    uint32_t before = 0u - FSVAE_HALVES_BYTES; /* where pattern 0 of the group would lie */
     fsvae_begin_lists(&writer, list, halfwords);
-    for (uint32_t i = 0; i < inputs; i += group, before += rows * FSVAE_HALVES_BYTES) {
-        uint32_t train[FSVAE_MOST_GROUP];
-        uint32_t any = 0;
-        for (uint32_t m = 0; m < FSVAE_MOST_GROUP; m++) {
-            train[m] = m < group ? trains[members[i + m]] : 0u;
-            any |= train[m];
-        }
-        for (unsigned t = 0; (any >> t) != 0u; t++) {
-            if (((any >> t) & 1u) != 0u) {
-                uint32_t pattern = ((train[0] >> t) & 1u) | ((train[1] >> t) & 1u) << 1 |
-                                   ((train[2] >> t) & 1u) << 2 | ((train[3] >> t) & 1u) << 3;
-                *writer.next[t]++ = (uint16_t)(before + pattern * FSVAE_HALVES_BYTES);
-            }
-        }
+    if (group == 2u) {
+        fsvae_scatter_pairs(&writer, trains, members, inputs / 2u);
+    } else {
+        fsvae_scatter_quads(&writer, trains, members, inputs / 4u);
     }
     fsvae_seal_lists(&writer, list, halfwords, 1);
 }
@@ -384,15 +424,37 @@ static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_tra
     }
 }
 
+#if defined(FSVAE_WIDE_ASSEMBLY)
+void fsvae_expand_bytes(const uint32_t *from, uint32_t *to);
+void fsvae_add_rows(const uint32_t *a, const uint32_t *b, uint32_t *sum);
+#else
+/* A row of bytes as a row of pairs. */
+static inline void fsvae_expand_bytes(const uint32_t *from, uint32_t *to)
+{
+    for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
+        uint32_t word = *from++;
+        *to++ = (word & 0x00ff00ffu) - 0x00800080u;
+        *to++ = ((word >> 8) & 0x00ff00ffu) - 0x00800080u;
+    }
+}
+
+/* sum = a + b, pair by pair. */
+static inline void fsvae_add_rows(const uint32_t *a, const uint32_t *b, uint32_t *sum)
+{
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        sum[p] = a[p] + b[p];
+    }
+}
+#endif
+
 /* A row of bytes or nibbles as a row of pairs, times 2^F. Nibbles: two words of eight channels, as in lanes.h. */
 static inline void fsvae_expand_row(const fsvae_layer *layer, const uint32_t *from, uint32_t *to)
 {
     const unsigned shift = layer->fraction_bits;
     if (layer->weight_bits == 8u) {
-        for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
-            uint32_t word = *from++;
-            *to++ = ((word & 0x00ff00ffu) - 0x00800080u) << shift;
-            *to++ = (((word >> 8) & 0x00ff00ffu) - 0x00800080u) << shift;
+        fsvae_expand_bytes(from, to);
+        for (unsigned p = 0; shift != 0u && p < FSVAE_WIDE_PAIRS; p++) {
+            to[p] <<= shift;
         }
     } else {
         for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 4u; w++) {
@@ -402,14 +464,6 @@ static inline void fsvae_expand_row(const fsvae_layer *layer, const uint32_t *fr
             *to++ = (((word >> 8) & 0x000f000fu) - 0x00080008u) << shift;
             *to++ = (((word >> 12) & 0x000f000fu) - 0x00080008u) << shift;
         }
-    }
-}
-
-/* sum = a + b, pair by pair. */
-static inline void fsvae_add_rows(const uint32_t *a, const uint32_t *b, uint32_t *sum)
-{
-    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        sum[p] = a[p] + b[p];
     }
 }
 
