@@ -105,11 +105,12 @@ function buffers(model: IntegerModel, trainBytes: number, membraneBytes: number)
       requests.push({ name: `map_${i + 1}`, bytes: neurons * trainBytes, first: now, last: now + 1 });
     }
   });
-  const { size, inChannels } = model.readout;
+  const { size, inChannels, outChannels } = model.readout;
   requests.push(
     { name: 'row_pair', bytes: 2 * size * inChannels * trainBytes, first: lastMap, last: lastMap },
-    { name: 'weighted_ring', bytes: 4 * size * inChannels * 2, first: lastMap, last: lastMap },
-    { name: 'coefficient_tables', bytes: ((timeSteps + 7) >> 3) * 512, first: lastMap, last: lastMap },
+    { name: 'readout_weights', bytes: outChannels * inChannels * 9 * 4, first: lastMap, last: lastMap },
+    { name: 'readout_membranes', bytes: outChannels * 4 * (size + 2) * 4, first: lastMap, last: lastMap },
+    { name: 'coefficient_tables', bytes: trainBytes * 512, first: lastMap, last: lastMap },
   );
   return requests;
 }

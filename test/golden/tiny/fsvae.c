@@ -170,14 +170,15 @@ enum {
     ARENA_MAP_0 = 384, /* 64 bytes, decoder_input, decoder.0 */
     ARENA_EVENTS_0 = 0, /* 384 bytes, decoder.0 */
     ARENA_COUNT_0 = 448, /* 48 bytes, decoder.0 */
-    ARENA_MAP_1 = 1408, /* 192 bytes, decoder.0, final_layer.0 */
-    ARENA_EVENTS_1 = 0, /* 576 bytes, final_layer.0 */
-    ARENA_COUNT_1 = 1760, /* 96 bytes, final_layer.0 */
-    ARENA_ROW_PAIR = 1600, /* 160 bytes, final_layer.0 */
-    ARENA_WEIGHTED_RING = 1088, /* 320 bytes, final_layer.0 */
-    ARENA_COEFFICIENT_TABLES = 576, /* 512 bytes, final_layer.0 */
+    ARENA_MAP_1 = 1600, /* 192 bytes, decoder.0, final_layer.0 */
+    ARENA_EVENTS_1 = 1024, /* 576 bytes, final_layer.0 */
+    ARENA_COUNT_1 = 2296, /* 96 bytes, final_layer.0 */
+    ARENA_ROW_PAIR = 2136, /* 160 bytes, final_layer.0 */
+    ARENA_READOUT_WEIGHTS = 1792, /* 180 bytes, final_layer.0 */
+    ARENA_READOUT_MEMBRANES = 1976, /* 160 bytes, final_layer.0 */
+    ARENA_COEFFICIENT_TABLES = 0, /* 1024 bytes, final_layer.0 */
 };
-FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 1856);
+FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 2392);
 
 #define AT(type, buffer) ((type *)(void *)(arena + ARENA_##buffer))
 
@@ -322,7 +323,7 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
     {
         const fsvae_train *in = AT(const fsvae_train, MAP_1);
         fsvae_train *pair = AT(fsvae_train, ROW_PAIR);
-        uint16_t *ring = AT(uint16_t, WEIGHTED_RING);
+        fsvae_readout_state state;
         uint16_t *tables = AT(uint16_t, COEFFICIENT_TABLES);
         const uint32_t row_length = 2u * final_layer_0.in_size * final_layer_0.outputs;
         fsvae_digest digest;
@@ -330,6 +331,10 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
         rows.count = AT(uint16_t, COUNT_1);
         fsvae_digest_begin(&digest);
         fsvae_fill_coefficient_tables(&final_layer_1, tables);
+        fsvae_expand_readout(&final_layer_1, AT(int32_t, READOUT_WEIGHTS));
+        state.tables = tables;
+        state.expanded = AT(const int32_t, READOUT_WEIGHTS);
+        state.membranes = AT(int32_t, READOUT_MEMBRANES);
         fsvae_list_row(&final_layer_0, in, 0, &rows);
         for (uint32_t y = 0; y < final_layer_0.in_size; y++) {
             if (y + 1u < final_layer_0.in_size) {
@@ -340,20 +345,15 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
                 fsvae_digest_trains(&digest, pair, 2u * row_length);
             }
             fsvae_lap(watch, 6);
-            fsvae_weight_trains(tables, pair, row_length, ring + ((2u * y) & 3u) * row_length);
-            fsvae_weight_trains(tables, pair + row_length, row_length, ring + ((2u * y + 1u) & 3u) * row_length);
-            if (y > 0u) {
-                fsvae_readout_row(&final_layer_1, ring, 2u * y - 1u, image);
+            for (uint32_t row = 0; row < 2u; row++) {
+                fsvae_readout_row(&final_layer_1, &state, pair + row * row_length, 2u * y + row, image);
             }
-            fsvae_readout_row(&final_layer_1, ring, 2u * y, image);
             fsvae_lap(watch, FSVAE_LAYERS);
         }
-        fsvae_readout_row(&final_layer_1, ring, 2u * final_layer_0.in_size - 1u, image);
         if (fsvae_tracing(watch)) {
             fsvae_digest_end(&digest, watch->monitor->digest[6]);
             watch->monitor->spikes[6] = digest.spikes;
         }
-        fsvae_lap(watch, FSVAE_LAYERS);
     }
 }
 

@@ -39,7 +39,7 @@ extern "C" {
 #define FSVAE_WEIGHT_BYTES 4096
 
 /* Memory that a run needs; the caller gives it, 8-byte aligned. Nothing else is allocated, ever. */
-#define FSVAE_ARENA_BYTES 1856
+#define FSVAE_ARENA_BYTES 2392
 
 /* Rows of a trace: the choices drawn, the prior's hidden layers, the latent z, the decoder's layers. */
 #define FSVAE_LAYERS 7
