@@ -7,7 +7,7 @@ import { modelHash } from '../../runtime-ts/model-file.js';
 import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
 import type { ConvTransposeLayer, IntegerModel, LinearLayer } from '../../runtime-ts/model.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
-import { layOutWeights, needsWideParams, rowBytes, type Weights } from './weights.js';
+import { layOutWeights, lazyRowWords, lazyWeightWords, needsWideParams, rowBytes, type Weights } from './weights.js';
 
 interface PlannedBase {
   readonly bounds: LayerBounds;
@@ -73,6 +73,9 @@ function buffers(model: IntegerModel, trainBytes: number, membraneBytes: number)
     { name: 'history_count', bytes: timeSteps * 2, first: PRIOR, last: PRIOR },
     { name: 'lazy_membrane', bytes: last.outFeatures * membraneBytes, first: PRIOR, last: PRIOR },
     { name: 'lazy_known', bytes: last.outFeatures, first: PRIOR, last: PRIOR },
+    { name: 'lazy_row_0', bytes: 4 * lazyRowWords(last), first: PRIOR, last: PRIOR },
+    { name: 'lazy_row_1', bytes: 4 * lazyRowWords(last), first: PRIOR, last: PRIOR },
+    { name: 'lazy_spread', bytes: last.weightBits === 8 ? 4 : 8 * lazyWeightWords(last), first: PRIOR, last: PRIOR },
     { name: 'z_events', bytes: latentChannels * 2, first: PRIOR, last: PRIOR },
     { name: 'latent_events', bytes: timeSteps * latentChannels * 2, first: DECODER_INPUT, last: DECODER_INPUT },
     { name: 'latent_count', bytes: timeSteps * 2, first: DECODER_INPUT, last: DECODER_INPUT },

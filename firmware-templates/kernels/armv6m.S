@@ -1,5 +1,5 @@
 /* The innermost loops on ARMv6-M (Cortex-M0, M0+), by hand: fsvae_gather_bytes() of lanes.h, fsvae_run_bytes() of
- * td_block.h and fsvae_readout_add() of readout.h, same bits as their C. Copied unchanged.
+ * td_block.h, fsvae_readout_add() of readout.h and fsvae_sum_bytes() of prior.h, same bits as their C. Copied unchanged.
  *
  * gcc 12 runs out of the eight low registers here: 24 to 30 cycles an event where this takes 15. An event is one row of
  * eight weights: load its offset (2), form its address (1), load two words (3), and for each word add it whole, shift,
@@ -349,6 +349,46 @@ last_column:
     add sp, #READOUT_FRAME
     RETURN
     .size fsvae_readout_add, . - fsvae_readout_add
+
+/* int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event, uint32_t count)
+ *
+ * In RAM, because flash may be out of reach (fsvae_fetcher). Sixteen events a turn at 5 cycles each; the first turn takes
+ * what is left over, by a jump past the rest of it. */
+    .section .ramcode.fsvae_sum_bytes, "ax", %progbits
+    .balign 4
+    .global fsvae_sum_bytes
+    .type fsvae_sum_bytes, %function
+    .thumb_func
+fsvae_sum_bytes:
+    cmp r2, #0
+    beq no_events
+    push {r4, lr}
+    rsbs r3, r2, #0
+    lsls r3, r3, #28
+    lsrs r3, r3, #27 /* 2 x the events that the first turn lacks of sixteen */
+    subs r1, r1, r3
+    adds r2, r2, #15
+    lsrs r2, r2, #4 /* turns */
+    lsls r4, r3, #1
+    adds r3, r3, r4 /* 6 bytes of code an event */
+    movs r4, #0
+    add pc, r3
+    nop
+sixteen_events:
+    .irp at, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+    ldrh r3, [r1, #\at]
+    ldrsb r3, [r0, r3]
+    adds r4, r4, r3
+    .endr
+    adds r1, #32
+    subs r2, #1
+    bne sixteen_events
+    movs r0, r4
+    pop {r4, pc}
+no_events:
+    movs r0, #0
+    bx lr
+    .size fsvae_sum_bytes, . - fsvae_sum_bytes
 
 #endif
 

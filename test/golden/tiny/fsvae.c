@@ -126,8 +126,9 @@ static const fsvae_layer final_layer_0 = {
  * Sums -1245 .. 975; membranes -3305 .. 1987.
  * 768 weights; 768 synaptic operations a step if everything fired and all were evaluated. */
 static const fsvae_lazy_layer prior_layers_2 = {
-    .weights = (const int8_t *)(fsvae_weights + 168),
-    .params = fsvae_weights + 360,
+    .rows = fsvae_weights + 168,
+    .row_words = 7,
+    .weight_words = 6,
     .inputs = 24,
     .outputs = 32,
     .lowest = -3305,
@@ -155,13 +156,16 @@ static const fsvae_readout_layer final_layer_1 = {
 /* Where each buffer lies in the arena. Buffers that are never needed together overlap. */
 enum {
     ARENA_CHOICES = 352, /* 48 bytes, drawing, prior */
-    ARENA_Z = 544, /* 16 bytes, prior, decoder_input */
-    ARENA_FIRED = 592, /* 3 bytes, prior */
+    ARENA_Z = 608, /* 16 bytes, prior, decoder_input */
+    ARENA_FIRED = 664, /* 3 bytes, prior */
     ARENA_HISTORY = 0, /* 288 bytes, prior */
-    ARENA_HISTORY_COUNT = 576, /* 12 bytes, prior */
+    ARENA_HISTORY_COUNT = 640, /* 12 bytes, prior */
     ARENA_LAZY_MEMBRANE = 288, /* 64 bytes, prior */
     ARENA_LAZY_KNOWN = 512, /* 32 bytes, prior */
-    ARENA_Z_EVENTS = 560, /* 16 bytes, prior */
+    ARENA_LAZY_ROW_0 = 544, /* 28 bytes, prior */
+    ARENA_LAZY_ROW_1 = 576, /* 28 bytes, prior */
+    ARENA_LAZY_SPREAD = 656, /* 4 bytes, prior */
+    ARENA_Z_EVENTS = 624, /* 16 bytes, prior */
     ARENA_LATENT_EVENTS = 0, /* 96 bytes, decoder_input */
     ARENA_LATENT_COUNT = 96, /* 12 bytes, decoder_input */
     ARENA_HIDDEN_0_MEMBRANE = 480, /* 32 bytes, prior */
@@ -240,6 +244,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
     uint8_t *fired = AT(uint8_t, FIRED);
     uint16_t *history = AT(uint16_t, HISTORY);
     uint16_t *history_count = AT(uint16_t, HISTORY_COUNT);
+    const fsvae_fetcher *fetcher = watch->monitor != NULL ? watch->monitor->fetcher : NULL;
     fsvae_lazy_state lazy;
     uint32_t z_count = 0;
 
@@ -247,9 +252,10 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
     lazy.known = AT(uint8_t, LAZY_KNOWN);
     lazy.events = history;
     lazy.count = history_count;
-    for (uint32_t i = 0; i < prior_layers_2.outputs; i++) {
-        lazy.known[i] = 0;
-    }
+    lazy.fetched[0] = AT(uint32_t, LAZY_ROW_0);
+    lazy.fetched[1] = AT(uint32_t, LAZY_ROW_1);
+    lazy.spread = AT(uint32_t, LAZY_SPREAD);
+    fsvae_lazy_begin(&lazy, &prior_layers_2, fetcher, choices[0]);
     for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
         z[c] = 0;
     }
@@ -273,27 +279,18 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
         fsvae_lap(watch, 2);
         history_count[t] = (uint16_t)count;
 
-        z_count = 0;
-        uint32_t spikes = 0;
+        z_count = fsvae_lazy_step(&lazy, choices, t, z_events, watch);
+        choices += FSVAE_LATENT_CHANNELS;
         for (uint32_t i = 0; i < (FSVAE_LATENT_CHANNELS + 7) / 8; i++) {
             fired[i] = 0;
         }
-        for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
-            uint32_t neuron = c * FSVAE_CHOICES + *choices++;
-            int probing = fsvae_probing(watch, 3, t);
-            int32_t membrane;
-            int fires = fsvae_lazy_fires(&prior_layers_2, &lazy, neuron, t, probing, &membrane);
-            if (probing) {
-                fsvae_probe(watch->monitor, c, membrane, fires);
-            }
-            if (fires) {
-                z[c] = (fsvae_train)(z[c] | (1u << t));
-                fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
-                z_events[z_count++] = (uint16_t)(c * 8u);
-                spikes++;
-            }
+        for (uint32_t i = 0; i < z_count; i++) {
+            uint32_t c = z_events[i];
+            z[c] = (fsvae_train)(z[c] | (1u << t));
+            fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
+            z_events[i] = (uint16_t)(c * 8u);
         }
-        trace_step(watch, 3, t, fired, spikes);
+        trace_step(watch, 3, t, fired, z_count);
         fsvae_lap(watch, 3);
     }
 }
