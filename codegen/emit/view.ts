@@ -4,7 +4,7 @@ import type { LayerBounds } from '../../runtime-ts/bounds.js';
 import { signedBits } from '../../runtime-ts/bounds.js';
 import type { ConvTransposeLayer, LinearLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from '../plan/plan.js';
-import { isWide, type Kernel, rowBytes, type Section } from '../plan/weights.js';
+import { isWide, type Kernel, lazyRowWords, lazyWeightWords, rowBytes, type Section } from '../plan/weights.js';
 import { int32Literal, layerIdentifier, numberLines, wordLines } from './c-text.js';
 
 export interface LibraryOptions {
@@ -39,17 +39,18 @@ export function denseOperations(layer: LinearLayer | ConvTransposeLayer): number
   return layer.inChannels * layer.outChannels * reach * reach;
 }
 
+function sectionOf(plan: Plan, layer: { readonly name: string }, suffix: string): Section {
+  return plan.weights.sections.find((entry) => entry.name === `${layer.name}.${suffix}`)!;
+}
+
 function layerFields(plan: Plan, layer: LinearLayer | ConvTransposeLayer, bounds: LayerBounds) {
-  const section = (suffix: string): Section =>
-    plan.weights.sections.find((entry) => entry.name === `${layer.name}.${suffix}`)!;
   return {
     id: layerIdentifier(layer.name),
     name: layer.name,
     shape: shapeText(layer),
     weightBits: layer.weightBits,
     fractionBits: layer.fractionBits,
-    weightOffset: section('weight').offset,
-    paramOffset: section('params').offset,
+    weightOffset: sectionOf(plan, layer, 'weight').offset,
     sumMin: bounds.sum.min,
     sumMax: bounds.sum.max,
     membraneMin: int32Literal(bounds.membrane.min),
@@ -71,6 +72,7 @@ const SUMS_IN: Readonly<Record<Kernel, string>> = {
 function plannedFields(plan: Plan, planned: PlannedLayer) {
   return {
     ...layerFields(plan, planned.layer, planned.bounds),
+    paramOffset: sectionOf(plan, planned.layer, 'params').offset,
     sumsIn: SUMS_IN[planned.kernel],
     kernel: `FSVAE_KERNEL_${planned.kernel.toUpperCase()}`,
     wide: isWide(planned.kernel),
@@ -97,8 +99,7 @@ function proofLine(bounds: LayerBounds): string {
 export function libraryView(plan: Plan, options: LibraryOptions) {
   const { model } = plan;
   const { config, readout } = model;
-  const section = (suffix: string): number =>
-    plan.weights.sections.find((entry) => entry.name === `${readout.name}.${suffix}`)!.offset;
+  const section = (suffix: string): number => sectionOf(plan, readout, suffix).offset;
   const lastIndex = plan.decoder.length - 1;
   const decoder = plan.decoder.map((planned, i) => ({
     ...plannedFields(plan, planned),
@@ -112,6 +113,8 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
   }));
   const lazy = {
     ...layerFields(plan, plan.lazy.layer, plan.lazy.bounds),
+    rowWords: lazyRowWords(plan.lazy.layer),
+    weightWords: lazyWeightWords(plan.lazy.layer),
     wideParams: plan.lazy.wideParams ? 1 : 0,
     row: plan.lazy.row,
   };

@@ -57,10 +57,7 @@ function savedByInt4(plan: Plan, matches: (name: string) => boolean): number {
   const layers = [...model.prior, model.decoderInput, ...model.decoder, model.readout];
   return layers
     .filter((layer) => layer.weightBits === 8 && matches(layer.name))
-    .reduce((sum, layer) => {
-      const section = plan.weights.sections.find((entry) => entry.name === `${layer.name}.weight`)!;
-      return sum + 4 * Math.floor(section.words / 2);
-    }, 0);
+    .reduce((sum, layer) => sum + Math.floor(layer.weight.length / 2), 0);
 }
 
 function flashRemedies(plan: Plan, missing: number): string[] {

@@ -16,7 +16,17 @@ import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
 import type { ConvTransposeLayer, IntegerModel, LinearLayer, SpikingLayer } from '../../runtime-ts/model.js';
 import { type Grouping, groupInputs, mapActivity, type MapActivity, spikesPerImage } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
-import { isWide, type Kernel, layOutWeights, needsWideParams, rowBytes, WIDE_BLOCK, type Weights } from './weights.js';
+import {
+  isWide,
+  type Kernel,
+  layOutWeights,
+  lazyRowWords,
+  lazyWeightWords,
+  needsWideParams,
+  rowBytes,
+  WIDE_BLOCK,
+  type Weights,
+} from './weights.js';
 
 interface PlannedBase {
   readonly bounds: LayerBounds;
@@ -117,6 +127,9 @@ function buffers(
   add('history_count', timeSteps * 2, PRIOR);
   add('lazy_membrane', last.outFeatures * membraneBytes, PRIOR);
   add('lazy_known', last.outFeatures, PRIOR);
+  add('lazy_row_0', 4 * lazyRowWords(last), PRIOR);
+  add('lazy_row_1', 4 * lazyRowWords(last), PRIOR);
+  add('lazy_spread', last.weightBits === 8 ? 4 : 8 * lazyWeightWords(last), PRIOR);
   add('z_events', listBytes(latentChannels, hidden.length === 0 ? PLAIN : choose(hidden[0])), PRIOR);
   hidden.forEach((layer, i) => {
     if (isWide(choose(layer).kernel))
@@ -142,10 +155,11 @@ function buffers(
       add(`map_${i + 1}`, 4 * layer.inSize * layer.inSize * layer.outChannels * trainBytes, now, now + 1);
     }
   });
-  const { size, inChannels } = model.readout;
+  const { size, inChannels, outChannels } = model.readout;
   add('row_pair', 2 * size * inChannels * trainBytes, lastMap);
-  add('weighted_ring', 4 * size * inChannels * 2, lastMap);
-  add('coefficient_tables', ((timeSteps + 7) >> 3) * 512, lastMap);
+  add('readout_weights', outChannels * inChannels * 9 * 4, lastMap);
+  add('readout_membranes', outChannels * 4 * (size + 2) * 4, lastMap);
+  add('coefficient_tables', trainBytes * 512, lastMap);
   return requests;
 }
 

@@ -107,21 +107,12 @@ function wordsOfBytes(bytes: Uint8Array): Uint32Array {
   return words;
 }
 
-/** Plain runs of weights: bytes with sign, or nibbles biased by 8, low one first; each run begins on a byte. */
-function packRuns(
-  runs: number,
-  length: number,
-  bits: 8 | 4,
-  weightOf: (run: number, at: number) => number,
-): Uint32Array {
-  const stride = bits === 8 ? length : (length + 1) >> 1;
-  const bytes = new Uint8Array(runs * stride);
-  for (let run = 0; run < runs; run++) {
-    for (let i = 0; i < length; i++) {
-      const weight = weightOf(run, i);
-      if (bits === 8) bytes[run * stride + i] = weight;
-      else bytes[run * stride + (i >> 1)] |= (weight + 8) << (4 * (i & 1));
-    }
+/** A plain run of weights: bytes with sign, or nibbles biased by 8, low one first. */
+function packRun(length: number, bits: 8 | 4, weightAt: (at: number) => number): Uint32Array {
+  const bytes = new Uint8Array(Math.ceil((length * bits) / 8));
+  for (let i = 0; i < length; i++) {
+    if (bits === 8) bytes[i] = weightAt(i);
+    else bytes[i >> 1] |= (weightAt(i) + 8) << (4 * (i & 1));
   }
   return wordsOfBytes(bytes);
 }
@@ -169,10 +160,39 @@ function wideParams(layer: SpikingLayer, kernel: Kernel): Uint32Array {
   return words;
 }
 
+/** Words of weights in a row of the prior's last layer, which begins on a word. */
+export function lazyWeightWords(layer: LinearLayer): number {
+  return Math.ceil((layer.inFeatures * layer.weightBits) / 32);
+}
+
+/** Words of a whole row: its weights, then bias and threshold. */
+export function lazyRowWords(layer: LinearLayer): number {
+  return lazyWeightWords(layer) + (needsWideParams(layer) ? 2 : 1);
+}
+
+/** Rows of the prior's last layer, a neuron each, in the order of prior.h. */
+function lazyRows(layer: LinearLayer): Uint32Array {
+  const { inFeatures, outFeatures, weight, weightBits } = layer;
+  const rowLength = lazyRowWords(layer);
+  const weightWords = lazyWeightWords(layer);
+  const params = packParams(layer, false);
+  const paramWords = rowLength - weightWords;
+  const words = new Uint32Array(outFeatures * rowLength);
+  for (let o = 0; o < outFeatures; o++) {
+    for (let i = 0; i < inFeatures; i++) {
+      const value = weight[o * inFeatures + i];
+      if (weightBits === 8) words[o * rowLength + (i >> 2)] |= (value & 0xff) << (8 * (i & 3));
+      else words[o * rowLength + (i >> 3)] |= (value + 8) << (8 * (i & 3) + 4 * ((i >> 2) & 1));
+    }
+    words.set(params.subarray(o * paramWords, (o + 1) * paramWords), o * rowLength + weightWords);
+  }
+  return words;
+}
+
 function readoutRuns(layer: ReadoutLayer): Uint32Array {
   const { inChannels, outChannels, weight, weightBits } = layer;
   // One run over all positions: a nibble layer's dot products index nibbles, so positions need not begin on a byte.
-  return packRuns(1, outChannels * 9 * inChannels, weightBits, (_, at) => {
+  return packRun(outChannels * 9 * inChannels, weightBits, (at) => {
     const i = at % inChannels;
     const k = Math.floor(at / inChannels) % 9;
     const o = Math.floor(at / inChannels / 9);
@@ -189,16 +209,12 @@ export function layOutWeights(model: IntegerModel, kernelOf: (layer: SpikingLaye
   const last = model.prior[model.prior.length - 1];
   for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
     if (layer === last) {
-      const { inFeatures, outFeatures, weight, weightBits } = last;
-      add(
-        `${layer.name}.weight`,
-        packRuns(outFeatures, inFeatures, weightBits, (o, i) => weight[o * inFeatures + i]),
-      );
-    } else {
-      add(`${layer.name}.weight`, layerRows(layer, kernelOf(layer)));
+      add(`${layer.name}.weight`, lazyRows(last));
+      continue;
     }
-    const kernel = layer === last ? 'plain' : kernelOf(layer);
-    add(`${layer.name}.params`, isWide(kernel) ? wideParams(layer, kernel) : packParams(layer, layer !== last));
+    const kernel = kernelOf(layer);
+    add(`${layer.name}.weight`, layerRows(layer, kernel));
+    add(`${layer.name}.params`, isWide(kernel) ? wideParams(layer, kernel) : packParams(layer, true));
   }
   add(`${model.readout.name}.weight`, readoutRuns(model.readout));
   add(`${model.readout.name}.bias`, Uint32Array.from(model.readout.bias));

@@ -74,7 +74,7 @@ static inline void fsvae_list_events(const fsvae_train *trains, uint32_t inputs,
 }
 
 /* Rule L1. */
-static inline int32_t fsvae_leak(int32_t v)
+static FSVAE_INLINE int32_t fsvae_leak(int32_t v)
 {
 #if FSVAE_LEAK_MULTIPLIER == 1
     return v >> FSVAE_LEAK_SHIFT;

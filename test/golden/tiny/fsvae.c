@@ -126,8 +126,9 @@ static const fsvae_layer final_layer_0 = {
  * Sums -1245 .. 975; membranes -3305 .. 1987.
  * 768 weights; 768 synaptic operations a step if everything fired and all were evaluated. */
 static const fsvae_lazy_layer prior_layers_2 = {
-    .weights = (const int8_t *)(fsvae_weights + 168),
-    .params = fsvae_weights + 360,
+    .rows = fsvae_weights + 168,
+    .row_words = 7,
+    .weight_words = 6,
     .inputs = 24,
     .outputs = 32,
     .lowest = -3305,
@@ -155,13 +156,16 @@ static const fsvae_readout_layer final_layer_1 = {
 /* Where each buffer lies in the arena. Buffers that are never needed together overlap. */
 enum {
     ARENA_CHOICES = 352, /* 48 bytes, drawing, prior */
-    ARENA_Z = 544, /* 16 bytes, prior, decoder_input */
-    ARENA_FIRED = 592, /* 3 bytes, prior */
+    ARENA_Z = 608, /* 16 bytes, prior, decoder_input */
+    ARENA_FIRED = 664, /* 3 bytes, prior */
     ARENA_HISTORY = 0, /* 288 bytes, prior */
-    ARENA_HISTORY_COUNT = 576, /* 12 bytes, prior */
+    ARENA_HISTORY_COUNT = 640, /* 12 bytes, prior */
     ARENA_LAZY_MEMBRANE = 288, /* 64 bytes, prior */
     ARENA_LAZY_KNOWN = 512, /* 32 bytes, prior */
-    ARENA_Z_EVENTS = 560, /* 16 bytes, prior */
+    ARENA_LAZY_ROW_0 = 544, /* 28 bytes, prior */
+    ARENA_LAZY_ROW_1 = 576, /* 28 bytes, prior */
+    ARENA_LAZY_SPREAD = 656, /* 4 bytes, prior */
+    ARENA_Z_EVENTS = 624, /* 16 bytes, prior */
     ARENA_LATENT_EVENTS = 0, /* 96 bytes, decoder_input */
     ARENA_LATENT_COUNT = 96, /* 12 bytes, decoder_input */
     ARENA_HIDDEN_0_MEMBRANE = 480, /* 32 bytes, prior */
@@ -170,14 +174,15 @@ enum {
     ARENA_MAP_0 = 384, /* 64 bytes, decoder_input, decoder.0 */
     ARENA_EVENTS_0 = 0, /* 384 bytes, decoder.0 */
     ARENA_COUNT_0 = 448, /* 48 bytes, decoder.0 */
-    ARENA_MAP_1 = 1408, /* 192 bytes, decoder.0, final_layer.0 */
-    ARENA_EVENTS_1 = 0, /* 576 bytes, final_layer.0 */
-    ARENA_COUNT_1 = 1760, /* 96 bytes, final_layer.0 */
-    ARENA_ROW_PAIR = 1600, /* 160 bytes, final_layer.0 */
-    ARENA_WEIGHTED_RING = 1088, /* 320 bytes, final_layer.0 */
-    ARENA_COEFFICIENT_TABLES = 576, /* 512 bytes, final_layer.0 */
+    ARENA_MAP_1 = 1600, /* 192 bytes, decoder.0, final_layer.0 */
+    ARENA_EVENTS_1 = 1024, /* 576 bytes, final_layer.0 */
+    ARENA_COUNT_1 = 2296, /* 96 bytes, final_layer.0 */
+    ARENA_ROW_PAIR = 2136, /* 160 bytes, final_layer.0 */
+    ARENA_READOUT_WEIGHTS = 1792, /* 180 bytes, final_layer.0 */
+    ARENA_READOUT_MEMBRANES = 1976, /* 160 bytes, final_layer.0 */
+    ARENA_COEFFICIENT_TABLES = 0, /* 1024 bytes, final_layer.0 */
 };
-FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 1856);
+FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 2392);
 
 #define AT(type, buffer) ((type *)(void *)(arena + ARENA_##buffer))
 
@@ -239,6 +244,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
     uint8_t *fired = AT(uint8_t, FIRED);
     uint16_t *history = AT(uint16_t, HISTORY);
     uint16_t *history_count = AT(uint16_t, HISTORY_COUNT);
+    const fsvae_fetcher *fetcher = watch->monitor != NULL ? watch->monitor->fetcher : NULL;
     fsvae_lazy_state lazy;
     uint32_t z_count = 0;
 
@@ -246,9 +252,10 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
     lazy.known = AT(uint8_t, LAZY_KNOWN);
     lazy.events = history;
     lazy.count = history_count;
-    for (uint32_t i = 0; i < prior_layers_2.outputs; i++) {
-        lazy.known[i] = 0;
-    }
+    lazy.fetched[0] = AT(uint32_t, LAZY_ROW_0);
+    lazy.fetched[1] = AT(uint32_t, LAZY_ROW_1);
+    lazy.spread = AT(uint32_t, LAZY_SPREAD);
+    fsvae_lazy_begin(&lazy, &prior_layers_2, fetcher, choices[0]);
     for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
         z[c] = 0;
     }
@@ -272,27 +279,18 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
         fsvae_lap(watch, 2);
         history_count[t] = (uint16_t)count;
 
-        z_count = 0;
-        uint32_t spikes = 0;
+        z_count = fsvae_lazy_step(&lazy, choices, t, z_events, watch);
+        choices += FSVAE_LATENT_CHANNELS;
         for (uint32_t i = 0; i < (FSVAE_LATENT_CHANNELS + 7) / 8; i++) {
             fired[i] = 0;
         }
-        for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
-            uint32_t neuron = c * FSVAE_CHOICES + *choices++;
-            int probing = fsvae_probing(watch, 3, t);
-            int32_t membrane;
-            int fires = fsvae_lazy_fires(&prior_layers_2, &lazy, neuron, t, probing, &membrane);
-            if (probing) {
-                fsvae_probe(watch->monitor, c, membrane, fires);
-            }
-            if (fires) {
-                z[c] = (fsvae_train)(z[c] | (1u << t));
-                fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
-                z_events[z_count++] = (uint16_t)(c * 8u);
-                spikes++;
-            }
+        for (uint32_t i = 0; i < z_count; i++) {
+            uint32_t c = z_events[i];
+            z[c] = (fsvae_train)(z[c] | (1u << t));
+            fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
+            z_events[i] = (uint16_t)(c * 8u);
         }
-        trace_step(watch, 3, t, fired, spikes);
+        trace_step(watch, 3, t, fired, z_count);
         fsvae_lap(watch, 3);
     }
 }
@@ -322,7 +320,7 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
     {
         const fsvae_train *in = AT(const fsvae_train, MAP_1);
         fsvae_train *pair = AT(fsvae_train, ROW_PAIR);
-        uint16_t *ring = AT(uint16_t, WEIGHTED_RING);
+        fsvae_readout_state state;
         uint16_t *tables = AT(uint16_t, COEFFICIENT_TABLES);
         const uint32_t row_length = 2u * final_layer_0.in_size * final_layer_0.outputs;
         fsvae_digest digest;
@@ -330,6 +328,10 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
         rows.count = AT(uint16_t, COUNT_1);
         fsvae_digest_begin(&digest);
         fsvae_fill_coefficient_tables(&final_layer_1, tables);
+        fsvae_expand_readout(&final_layer_1, AT(int32_t, READOUT_WEIGHTS));
+        state.tables = tables;
+        state.expanded = AT(const int32_t, READOUT_WEIGHTS);
+        state.membranes = AT(int32_t, READOUT_MEMBRANES);
         fsvae_list_row(&final_layer_0, in, 0, &rows);
         for (uint32_t y = 0; y < final_layer_0.in_size; y++) {
             if (y + 1u < final_layer_0.in_size) {
@@ -340,20 +342,15 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
                 fsvae_digest_trains(&digest, pair, 2u * row_length);
             }
             fsvae_lap(watch, 6);
-            fsvae_weight_trains(tables, pair, row_length, ring + ((2u * y) & 3u) * row_length);
-            fsvae_weight_trains(tables, pair + row_length, row_length, ring + ((2u * y + 1u) & 3u) * row_length);
-            if (y > 0u) {
-                fsvae_readout_row(&final_layer_1, ring, 2u * y - 1u, image);
+            for (uint32_t row = 0; row < 2u; row++) {
+                fsvae_readout_row(&final_layer_1, &state, pair + row * row_length, 2u * y + row, image);
             }
-            fsvae_readout_row(&final_layer_1, ring, 2u * y, image);
             fsvae_lap(watch, FSVAE_LAYERS);
         }
-        fsvae_readout_row(&final_layer_1, ring, 2u * final_layer_0.in_size - 1u, image);
         if (fsvae_tracing(watch)) {
             fsvae_digest_end(&digest, watch->monitor->digest[6]);
             watch->monitor->spikes[6] = digest.spikes;
         }
-        fsvae_lap(watch, FSVAE_LAYERS);
     }
 }
 
