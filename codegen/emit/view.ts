@@ -69,6 +69,10 @@ const SUMS_IN: Readonly<Record<Kernel, string>> = {
   halves: 'in 16-bit lanes, sixteen channels a block, from rows expanded in RAM',
 };
 
+function roomOf({ kernel, staged }: PlannedLayer, buffer: string): string {
+  return kernel === 'halves' || staged ? `AT(uint32_t, ${buffer})` : 'NULL';
+}
+
 function plannedFields(plan: Plan, planned: PlannedLayer) {
   return {
     ...layerFields(plan, planned.layer, planned.bounds),
@@ -105,7 +109,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     ...plannedFields(plan, planned),
     events: `EVENTS_${i}`,
     count: `COUNT_${i}`,
-    room: planned.kernel === 'halves' ? `AT(uint32_t, ROWS_${i})` : 'NULL',
+    room: roomOf(planned, `ROWS_${i}`),
     listRow: isWide(planned.kernel) ? 'fsvae_wide_list_row' : 'fsvae_list_row',
     rowMask: planned.wholeMap ? '0xffffffffu' : '1u',
     input: `MAP_${i}`,
@@ -161,7 +165,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     layers: [...plan.hidden, plan.decoderInput, ...plan.decoder].map((planned) => plannedFields(plan, planned)),
     hidden,
     lazy,
-    decoderInput: plannedFields(plan, plan.decoderInput),
+    decoderInput: { ...plannedFields(plan, plan.decoderInput), room: roomOf(plan.decoderInput, 'LATENT_ROWS') },
     maps: decoder.slice(0, lastIndex),
     lastMap: decoder[lastIndex],
     readout: {

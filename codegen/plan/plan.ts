@@ -24,6 +24,7 @@ import {
   lazyWeightWords,
   needsWideParams,
   rowBytes,
+  rowWords,
   WIDE_BLOCK,
   type Weights,
 } from './weights.js';
@@ -44,6 +45,8 @@ interface Choice {
   readonly members: Uint16Array | undefined;
   /** Events of its whole input map are listed before it runs, so that each weight is read once; else two rows of it. */
   readonly wholeMap: boolean;
+  /** Rows of bytes are fetched into RAM, those of a block or of one parity of it at a time, where the board can. */
+  readonly staged: boolean;
 }
 
 /** A layer whose outputs are computed in blocks of channels. */
@@ -77,7 +80,7 @@ export interface Plan {
   readonly latentBytes: number;
 }
 
-const PLAIN: Choice = { kernel: 'plain', group: 1, members: undefined, wholeMap: false };
+const PLAIN: Choice = { kernel: 'plain', group: 1, members: undefined, wholeMap: false, staged: false };
 
 /** An event is the offset of a row, in bytes, in 16 bits; of the prior's last layer the index of an input. */
 const MOST_EVENT = 65536;
@@ -97,6 +100,11 @@ const WIDE_CELLS_BYTES = 96;
 /** Bytes of the list of one step's events when every input fires. */
 function listBytes(inputs: number, { kernel, group }: Pick<Choice, 'kernel' | 'group'>): number {
   return 2 * (inputs / group + (isWide(kernel) ? LIST_HEAD : 0));
+}
+
+/** Bytes of the rows of one kernel position and block as they lie in flash. */
+function flashBytes(layer: SpikingLayer, { kernel }: Choice): number {
+  return inputsOf(layer) * 4 * rowWords(layer.weightBits, kernel);
 }
 
 /** Bytes of the rows of halves of one kernel position and block: of each group a row for each pattern but silence. */
@@ -139,6 +147,9 @@ function buffers(
   });
   add('latent_events', timeSteps * listBytes(latentChannels, choose(model.decoderInput)), DECODER_INPUT);
   if (!isWide(choose(model.decoderInput).kernel)) add('latent_count', timeSteps * 2, DECODER_INPUT);
+  if (choose(model.decoderInput).staged) {
+    add('latent_rows', flashBytes(model.decoderInput, choose(model.decoderInput)), DECODER_INPUT);
+  }
   add('map_0', model.decoderInput.outFeatures * trainBytes, DECODER_INPUT, mapPhase(0));
   model.decoder.forEach((layer, i) => {
     const now = mapPhase(i);
@@ -147,9 +158,12 @@ function buffers(
     add(`events_${i}`, positions * timeSteps * listBytes(layer.inChannels, choice), now);
     if (!isWide(choice.kernel)) add(`count_${i}`, positions * timeSteps * 2, now);
     if (choice.kernel === 'halves') {
-      // Map to map, the kernel positions of one parity of one block at a time; the last layer's all at once.
+      // Map to map, the kernel positions of one parity of one block at a time; the last layer's all at once. And what
+      // one position is expanded from.
       const taps = now < lastMap ? 6 : (9 * layer.outChannels) / WIDE_BLOCK;
-      add(`rows_${i}`, taps * tapBytes(layer, choice), now);
+      add(`rows_${i}`, taps * tapBytes(layer, choice) + flashBytes(layer, choice), now);
+    } else if (choice.staged) {
+      add(`rows_${i}`, 6 * flashBytes(layer, choice), now);
     }
     if (now < lastMap) {
       add(`map_${i + 1}`, 4 * layer.inSize * layer.inSize * layer.outChannels * trainBytes, now, now + 1);
@@ -219,7 +233,13 @@ function halvesChoices(layer: ConvTransposeLayer, activity: MapActivity, now: Ke
     .filter(({ cycles }) => cycles < eventsPerImage(layer, activity) * EVENT_CYCLES[now])
     .sort((a, b) => a.cycles - b.cycles)
     .map(({ size, members }): Choice => {
-      return { kernel: 'halves', group: size, members: size === 1 ? undefined : members, wholeMap: !isLast };
+      return {
+        kernel: 'halves',
+        group: size,
+        members: size === 1 ? undefined : members,
+        wholeMap: !isLast,
+        staged: false,
+      };
     })
     .filter((choice) => tapBytes(layer, choice) <= MOST_EVENT);
 }
@@ -267,9 +287,13 @@ function chooseKernels(
       improve(layer, choice),
     );
   }
-  for (const layer of model.decoder) {
-    // The last layer's output is used up two rows at a time: its lists are too.
-    if (choose(layer).kernel === 'bytes' && layer !== last) improve(layer, { ...choose(layer), wholeMap: true });
+  for (const layer of [model.decoderInput, ...model.decoder]) {
+    // The last layer's output is used up two rows at a time: its lists are too, and its weights stay in the cache.
+    if (choose(layer).kernel !== 'bytes' || layer === last) continue;
+    const wholeMap = layer !== model.decoderInput;
+    if (!improve(layer, { ...choose(layer), wholeMap, staged: true }) && wholeMap) {
+      improve(layer, { ...choose(layer), wholeMap });
+    }
   }
   return { choose, arena };
 }

@@ -148,6 +148,7 @@ static inline void fsvae_unpack(const fsvae_lanes *lanes, fsvae_sums *sums)
 /* What a run leaves for whoever watches; see fsvae.h. */
 typedef struct {
     fsvae_monitor *monitor; /* NULL: nobody watches */
+    const fsvae_fetcher *fetcher; /* NULL: constants are read where they lie */
     uint64_t lap;           /* clock at the end of the last row */
 } fsvae_watch;
 

@@ -23,6 +23,7 @@
 #ifndef FSVAE_WIDE_H
 #define FSVAE_WIDE_H
 
+#include "fetch.h"
 #include "layer.h"
 
 #define FSVAE_WIDE 16u
@@ -371,9 +372,21 @@ static inline void fsvae_wide_correct(uint32_t *correction, const uint16_t *list
     }
 }
 
-/* A linear layer over all steps: one position, one tap. list: events of its inputs. */
-static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *list, fsvae_train *trains,
-                                     const fsvae_watch *watch)
+/* Rows of bytes, in `room` where they can be fetched at one go and there is room, else where they lie. */
+static inline const uint32_t *fsvae_wide_near(const uint32_t *rows, uint32_t words, uint32_t *room,
+                                              const fsvae_watch *watch)
+{
+    if (room == NULL || watch->fetcher == NULL) {
+        return rows;
+    }
+    fsvae_fetch(watch->fetcher, room, rows, words);
+    return room;
+}
+
+/* A linear layer over all steps: one position, one tap. list: events of its inputs. room: NULL, or for the rows of a
+ * block. */
+static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *list, uint32_t *room,
+                                     fsvae_train *trains, const fsvae_watch *watch)
 {
     uint32_t correction[FSVAE_TIME_STEPS] = {0};
     fsvae_wide_cells cells;
@@ -386,12 +399,13 @@ static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *l
     run.taps = 1;
     run.stride = 2u * fsvae_wide_halfwords(layer);
     run.list[3] = list;
-    run.rows[3] = layer->weights;
     for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE) {
-        run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
+        const uint32_t block = neuron / FSVAE_WIDE;
+        const uint32_t words = fsvae_wide_tap_words(layer);
+        run.init = fsvae_wide_params(layer, block);
+        run.rows[3] = fsvae_wide_near(layer->weights + block * words, words, room, watch);
         fsvae_wide_thresholds(&cells, run.init);
         fsvae_wide_block(layer, &run, trains + neuron, neuron, watch);
-        run.rows[3] += fsvae_wide_tap_words(layer);
     }
 }
 
@@ -550,10 +564,11 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, con
     }
 }
 
-/* Finds the rows of a block's kernel positions of rows ky where bit ky of `which` is set; halves are expanded into
- * `room`, which takes them one after the other. */
+/* Finds the rows of a block's kernel positions of rows ky where bit ky of `which` is set. `room` takes them one after the
+ * other: halves expanded, bytes as they are; NULL where bytes stay in place. After the last halves lies room for what
+ * they are expanded from. */
 static inline void fsvae_wide_find_taps(const fsvae_layer *layer, uint32_t block, unsigned which, uint32_t *room,
-                                        fsvae_wide_taps *taps)
+                                        const fsvae_watch *watch, fsvae_wide_taps *taps)
 {
     const uint32_t flash_words = layer->inputs * (layer->weight_bits / 2u);
     for (unsigned k = 0; k < 9u; k++) {
@@ -562,15 +577,19 @@ static inline void fsvae_wide_find_taps(const fsvae_layer *layer, uint32_t block
             continue;
         }
         if (layer->kernel == FSVAE_KERNEL_HALVES) {
-            fsvae_expand_tap(layer, rows, room);
+            uint32_t *next = room + fsvae_wide_tap_words(layer);
+            fsvae_expand_tap(layer, fsvae_wide_near(rows, flash_words, next, watch), room);
             rows = room;
-            room += fsvae_wide_tap_words(layer);
+            room = next;
+        } else {
+            rows = fsvae_wide_near(rows, flash_words, room, watch);
+            room += room != NULL ? flash_words : 0u;
         }
         taps->rows[k] = rows;
     }
 }
 
-/* A whole transposed convolution, map to map. room: NULL, or for halves the rows of six kernel positions. */
+/* A whole transposed convolution, map to map. room: of fsvae_wide_find_taps() for six kernel positions. */
 static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsvae_train *in,
                                              const fsvae_wide_lists *lists, uint32_t *room, fsvae_train *out,
                                              const fsvae_watch *watch)
@@ -588,7 +607,7 @@ static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsv
         }
         for (uint32_t block = 0; block < blocks; block++) {
             for (uint32_t py = 0; py < 2u; py++) {
-                fsvae_wide_find_taps(layer, block, py == 0u ? 2u : 5u, room, &taps);
+                fsvae_wide_find_taps(layer, block, py == 0u ? 2u : 5u, room, watch, &taps);
                 fsvae_wide_conv_rows(layer, &taps, lists, block, py, y, y + rows,
                                      out + 4u * y * size * layer->outputs, watch);
             }
@@ -597,11 +616,11 @@ static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsv
 }
 
 /* The last convolution, row by row of its input map: its rows of halves are expanded once, into `room`. */
-static inline void fsvae_wide_expand_all(const fsvae_layer *layer, uint32_t *room)
+static inline void fsvae_wide_expand_all(const fsvae_layer *layer, uint32_t *room, const fsvae_watch *watch)
 {
     fsvae_wide_taps taps;
     for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
-        fsvae_wide_find_taps(layer, block, 7u, room + block * 9u * fsvae_wide_tap_words(layer), &taps);
+        fsvae_wide_find_taps(layer, block, 7u, room + block * 9u * fsvae_wide_tap_words(layer), watch, &taps);
     }
 }
 
