@@ -82,6 +82,7 @@ function plannedFields(plan: Plan, planned: PlannedLayer) {
     wide: isWide(planned.kernel),
     halves: planned.kernel === 'halves',
     group: planned.group,
+    groupBits: Math.log2(planned.group),
     members: planned.members === undefined ? undefined : numberLines(planned.members),
     membersPointer: planned.members === undefined ? 'NULL' : `${layerIdentifier(planned.layer.name)}_members`,
     wideParams: planned.wideParams ? 1 : 0,

@@ -29,7 +29,7 @@ typedef struct {
     uint8_t weight_bits;     /* 8 or 4 */
     uint8_t fraction_bits;   /* F of rule W2 */
     uint8_t kernel;          /* FSVAE_KERNEL_... */
-    uint8_t group;           /* wide kernels: inputs that one row serves, 1, 2 or 4 */
+    uint8_t group_bits;      /* wide kernels: 2^group_bits inputs share one row, 1, 2 or 4 */
     uint8_t wide_params;     /* blocks of 8; 0: a word is bias (low half) and threshold (high half); 1: a word each */
     uint8_t row;             /* this layer's row in a trace */
 } fsvae_layer;

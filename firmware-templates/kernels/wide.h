@@ -182,15 +182,16 @@ static FSVAE_OUT_OF_LINE void fsvae_list_trains(const fsvae_train *trains, uint3
 
 /* The same for groups of 2 or 4 inputs. members: inputs, group by group. */
 static FSVAE_OUT_OF_LINE void fsvae_list_groups(const fsvae_train *trains, const uint16_t *members, uint32_t inputs,
-                                                uint32_t group, uint16_t *list)
+                                                unsigned group_bits, uint16_t *list)
 {
-    const uint32_t halfwords = fsvae_list_halfwords(inputs / group);
+    const uint32_t groups = inputs >> group_bits;
+    const uint32_t halfwords = fsvae_list_halfwords(groups);
     fsvae_list_writer writer;
     fsvae_begin_lists(&writer, list, halfwords);
-    if (group == 2u) {
-        fsvae_scatter_pairs(&writer, trains, members, inputs / 2u);
+    if (group_bits == 1u) {
+        fsvae_scatter_pairs(&writer, trains, members, groups);
     } else {
-        fsvae_scatter_quads(&writer, trains, members, inputs / 4u);
+        fsvae_scatter_quads(&writer, trains, members, groups);
     }
     fsvae_seal_lists(&writer, list, halfwords, 1);
 }
@@ -268,15 +269,16 @@ static inline void fsvae_run_wide_kernel(const fsvae_layer *layer, const fsvae_w
 /* Rows of one kernel position as the kernel reads them, in words. */
 static inline uint32_t fsvae_wide_tap_words(const fsvae_layer *layer)
 {
-    uint32_t group = layer->group;
-    return layer->kernel == FSVAE_KERNEL_HALVES ? layer->inputs / group * ((1u << group) - 1u) * FSVAE_WIDE_PAIRS
-                                                : layer->inputs * (FSVAE_BYTES_BYTES / 4u);
+    uint32_t group = 1u << layer->group_bits;
+    return layer->kernel == FSVAE_KERNEL_HALVES
+               ? (layer->inputs >> layer->group_bits) * ((1u << group) - 1u) * FSVAE_WIDE_PAIRS
+               : layer->inputs * (FSVAE_BYTES_BYTES / 4u);
 }
 
 /* Halfwords of one step's list. */
 static inline uint32_t fsvae_wide_halfwords(const fsvae_layer *layer)
 {
-    return fsvae_list_halfwords(layer->inputs / layer->group);
+    return fsvae_list_halfwords(layer->inputs >> layer->group_bits);
 }
 
 /* A block's 16 words of parameters: what its sums begin with, and what is added to compare with the thresholds. */
@@ -428,8 +430,8 @@ static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_tra
     in += y * layer->in_size * layer->inputs;
     for (uint32_t x = 0; x < layer->in_size; x++, in += layer->inputs) {
         uint16_t *list = fsvae_wide_position(layer, lists, y, x);
-        if (layer->group > 1u) {
-            fsvae_list_groups(in, layer->members, layer->inputs, layer->group, list);
+        if (layer->group_bits != 0u) {
+            fsvae_list_groups(in, layer->members, layer->inputs, layer->group_bits, list);
         } else if (layer->kernel == FSVAE_KERNEL_HALVES) {
             fsvae_list_trains(in, layer->inputs, FSVAE_HALVES_BYTES, 1, list);
         } else {
@@ -439,69 +441,87 @@ static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_tra
 }
 
 #if defined(FSVAE_WIDE_ASSEMBLY)
-void fsvae_expand_bytes(const uint32_t *from, uint32_t *to);
-void fsvae_add_rows(const uint32_t *a, const uint32_t *b, uint32_t *sum);
+void fsvae_expand_bytes(const uint32_t *from, uint32_t *to, uint32_t rows);
+void fsvae_expand_pairs(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups);
+void fsvae_expand_quads(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups);
 #else
-/* A row of bytes as a row of pairs. */
-static inline void fsvae_expand_bytes(const uint32_t *from, uint32_t *to)
+/* Rows of bytes as rows of pairs. */
+static inline void fsvae_expand_bytes(const uint32_t *from, uint32_t *to, uint32_t rows)
 {
-    for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
+    for (const uint32_t *end = to + rows * FSVAE_WIDE_PAIRS; to != end;) {
         uint32_t word = *from++;
         *to++ = (word & 0x00ff00ffu) - 0x00800080u;
         *to++ = ((word >> 8) & 0x00ff00ffu) - 0x00800080u;
     }
 }
+#endif
 
-/* sum = a + b, pair by pair. */
-static inline void fsvae_add_rows(const uint32_t *a, const uint32_t *b, uint32_t *sum)
+/* A row of nibbles as a row of pairs: two words of eight channels, as in lanes.h. */
+static inline void fsvae_expand_nibbles(const uint32_t *from, uint32_t *to)
 {
-    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        sum[p] = a[p] + b[p];
+    for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 4u; w++) {
+        uint32_t word = *from++;
+        *to++ = (word & 0x000f000fu) - 0x00080008u;
+        *to++ = ((word >> 4) & 0x000f000fu) - 0x00080008u;
+        *to++ = ((word >> 8) & 0x000f000fu) - 0x00080008u;
+        *to++ = ((word >> 12) & 0x000f000fu) - 0x00080008u;
     }
+}
+
+/* For each group of inputs a row for each pattern of them that fires, of bytes or nibbles. */
+static FSVAE_OUT_OF_LINE void fsvae_expand_groups(const uint32_t *from, const uint16_t *members, uint32_t *rows,
+                                                  uint32_t groups, uint32_t group, unsigned weight_bits)
+{
+    rows -= FSVAE_WIDE_PAIRS; /* of pattern 0, which is no row */
+    for (; groups != 0u; groups--, rows += FSVAE_WIDE_PAIRS * ((1u << group) - 1u)) {
+        for (uint32_t m = 0; m < group; m++) {
+            uint32_t *row = rows + (FSVAE_WIDE_PAIRS << m);
+            const uint32_t *flash = from + *members++ * (weight_bits / 2u);
+            if (weight_bits == 8u) {
+                fsvae_expand_bytes(flash, row, 1);
+            } else {
+                fsvae_expand_nibbles(flash, row);
+            }
+            for (uint32_t i = FSVAE_WIDE_PAIRS; i < (FSVAE_WIDE_PAIRS << m); i++) {
+                row[i] = row[i & (FSVAE_WIDE_PAIRS - 1u)] + rows[i];
+            }
+        }
+    }
+}
+
+#if !defined(FSVAE_WIDE_ASSEMBLY)
+static inline void fsvae_expand_pairs(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups)
+{
+    fsvae_expand_groups(from, members, rows, groups, 2, 8);
+}
+
+static inline void fsvae_expand_quads(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups)
+{
+    fsvae_expand_groups(from, members, rows, groups, 4, 8);
 }
 #endif
 
-/* A row of bytes or nibbles as a row of pairs, times 2^F. Nibbles: two words of eight channels, as in lanes.h. */
-static inline void fsvae_expand_row(const fsvae_layer *layer, const uint32_t *from, uint32_t *to)
-{
-    const unsigned shift = layer->fraction_bits;
-    if (layer->weight_bits == 8u) {
-        fsvae_expand_bytes(from, to);
-        for (unsigned p = 0; shift != 0u && p < FSVAE_WIDE_PAIRS; p++) {
-            to[p] <<= shift;
-        }
-    } else {
-        for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 4u; w++) {
-            uint32_t word = *from++;
-            *to++ = ((word & 0x000f000fu) - 0x00080008u) << shift;
-            *to++ = (((word >> 4) & 0x000f000fu) - 0x00080008u) << shift;
-            *to++ = (((word >> 8) & 0x000f000fu) - 0x00080008u) << shift;
-            *to++ = (((word >> 12) & 0x000f000fu) - 0x00080008u) << shift;
-        }
-    }
-}
-
-/* Expands the rows of one kernel position of a block: for each group of inputs a row for each pattern of them that
- * fires. from: the position's rows in flash. */
+/* Expands the rows of one kernel position of a block, times 2^F. from: the position's rows in flash. */
 static FSVAE_OUT_OF_LINE void fsvae_expand_tap(const fsvae_layer *layer, const uint32_t *from, uint32_t *to)
 {
-    const uint32_t row_words = layer->weight_bits / 2u;
-    if (layer->group == 1u) {
-        for (uint32_t i = 0; i < layer->inputs; i++, from += row_words, to += FSVAE_WIDE_PAIRS) {
-            fsvae_expand_row(layer, from, to);
+    const uint32_t groups = layer->inputs >> layer->group_bits;
+    if (layer->weight_bits != 8u && layer->group_bits == 0u) {
+        for (uint32_t i = 0; i < layer->inputs; i++) {
+            fsvae_expand_nibbles(from + 2u * i, to + FSVAE_WIDE_PAIRS * i);
         }
-        return;
+    } else if (layer->weight_bits != 8u) {
+        fsvae_expand_groups(from, layer->members, to, groups, 1u << layer->group_bits, 4);
+    } else if (layer->group_bits == 0u) {
+        fsvae_expand_bytes(from, to, layer->inputs);
+    } else if (layer->group_bits == 1u) {
+        fsvae_expand_pairs(from, layer->members, to, groups);
+    } else {
+        fsvae_expand_quads(from, layer->members, to, groups);
     }
-    for (uint32_t i = 0; i < layer->inputs; i += layer->group) {
-        uint32_t *rows = to - FSVAE_WIDE_PAIRS; /* of pattern 0, which is no row */
-        for (uint32_t m = 0; m < layer->group; m++) {
-            uint32_t *row = rows + (FSVAE_WIDE_PAIRS << m);
-            fsvae_expand_row(layer, from + layer->members[i + m] * row_words, row);
-            for (uint32_t lower = 1; lower < (1u << m); lower++) {
-                fsvae_add_rows(rows + lower * FSVAE_WIDE_PAIRS, row, row + lower * FSVAE_WIDE_PAIRS);
-            }
+    if (layer->fraction_bits != 0u) {
+        for (uint32_t *end = to + fsvae_wide_tap_words(layer); to != end; to++) {
+            *to <<= layer->fraction_bits;
         }
-        to = rows + (FSVAE_WIDE_PAIRS << layer->group);
     }
 }
 
@@ -524,6 +544,7 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, con
     const uint32_t size = layer->in_size;
     const uint32_t channel = block * FSVAE_WIDE;
     const uint32_t halfwords = fsvae_wide_halfwords(layer);
+    const uint32_t position_halfwords = FSVAE_TIME_STEPS * halfwords;
     uint32_t correction[FSVAE_TIME_STEPS];
     fsvae_wide_cells cells;
     fsvae_wide_run run;
@@ -535,17 +556,37 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, con
     run.init = fsvae_wide_params(layer, block);
     fsvae_wide_thresholds(&cells, run.init);
     for (uint32_t px = 0; px < 2u; px++) {
+        /* Kernel positions of the input itself, and of those beside, below and beside below it. */
+        const uint32_t *const *row = &taps->rows[py == 0u ? 3 : 6];
+        const uint32_t *own = row[px == 0u ? 1 : 2];
+        const uint32_t *beside = row[0];
+        const uint32_t *below = taps->rows[px == 0u ? 1 : 2];
+        const uint32_t *beside_below = taps->rows[0];
         for (uint32_t y = first; y < last; y++) {
-            for (uint32_t x = 0; x < size; x++) {
-                uint32_t at = (2u * (y - first) + py) * 2u * size + 2u * x + px;
-                unsigned slot = FSVAE_MOST_WIDE_TAPS;
-                for (uint32_t dy = 0; dy <= py && y + dy < size; dy++) {
-                    uint32_t ky = py == 0u ? 1u : 2u - 2u * dy;
-                    for (uint32_t dx = 0; dx <= px && x + dx < size; dx++) {
-                        uint32_t kx = px == 0u ? 1u : 2u - 2u * dx;
+            const int has_below = py != 0u && y + 1u < size;
+            const uint16_t *list = fsvae_wide_position(layer, lists, y, 0);
+            const uint16_t *list_below = fsvae_wide_position(layer, lists, y + 1u, 0);
+            uint32_t at = ((2u * (y - first) + py) * 2u * size + px) * layer->outputs + channel;
+            for (uint32_t x = 0; x < size; x++, at += 2u * layer->outputs) {
+                const int has_beside = px != 0u && x + 1u < size;
+                unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u;
+                run.rows[slot] = own;
+                run.list[slot] = list;
+                list += position_halfwords;
+                if (has_beside) {
+                    slot--;
+                    run.rows[slot] = beside;
+                    run.list[slot] = list;
+                }
+                if (has_below) {
+                    slot--;
+                    run.rows[slot] = below;
+                    run.list[slot] = list_below;
+                    list_below += position_halfwords;
+                    if (has_beside) {
                         slot--;
-                        run.rows[slot] = taps->rows[ky * 3u + kx];
-                        run.list[slot] = fsvae_wide_position(layer, lists, y + dy, x + dx);
+                        run.rows[slot] = beside_below;
+                        run.list[slot] = list_below;
                     }
                 }
                 run.taps = FSVAE_MOST_WIDE_TAPS - slot;
@@ -557,8 +598,7 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, con
                         fsvae_wide_correct(correction, run.list[slot], halfwords);
                     }
                 }
-                fsvae_wide_block(layer, &run, out + at * layer->outputs + channel,
-                                 (4u * first * size + at) * layer->outputs + channel, watch);
+                fsvae_wide_block(layer, &run, out + at, 4u * first * size * layer->outputs + at, watch);
             }
         }
     }
@@ -597,7 +637,7 @@ static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsv
     const uint32_t size = layer->in_size;
     const uint32_t blocks = layer->outputs / FSVAE_WIDE;
     const uint32_t rows = lists->row_mask == 1u ? 1u : size; /* of the input map that are done together */
-    fsvae_wide_taps taps;
+    fsvae_wide_taps taps = {{NULL}};
     for (uint32_t y = 0; y < size && (y == 0u || rows == size); y++) {
         fsvae_wide_list_row(layer, in, y, lists);
     }
@@ -618,7 +658,7 @@ static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsv
 /* The last convolution, row by row of its input map: its rows of halves are expanded once, into `room`. */
 static inline void fsvae_wide_expand_all(const fsvae_layer *layer, uint32_t *room, const fsvae_watch *watch)
 {
-    fsvae_wide_taps taps;
+    fsvae_wide_taps taps = {{NULL}};
     for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
         fsvae_wide_find_taps(layer, block, 7u, room + block * 9u * fsvae_wide_tap_words(layer), watch, &taps);
     }
@@ -629,7 +669,7 @@ static inline void fsvae_wide_conv_row(const fsvae_layer *layer, const fsvae_wid
                                        uint32_t y, fsvae_train *out, const fsvae_watch *watch)
 {
     const uint32_t *rows = layer->kernel == FSVAE_KERNEL_HALVES ? room : layer->weights;
-    fsvae_wide_taps taps;
+    fsvae_wide_taps taps = {{NULL}};
     for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
         for (unsigned k = 0; k < 9u; k++, rows += fsvae_wide_tap_words(layer)) {
             taps.rows[k] = rows;

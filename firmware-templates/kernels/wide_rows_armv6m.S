@@ -167,7 +167,8 @@
     adds r3, r3, #1
     b 1b
 
-/* void fsvae_expand_bytes(const uint32_t *from, uint32_t *to): 4 words of biased bytes to 8 of pairs, 45 cycles. */
+    /* Four words of biased bytes at r0 to eight of pairs at r1, both moved on; r5, r6 as EXPAND_MASKS sets
+     * them. 41 cycles. */
     .macro WIDEN word
     mov r3, \word
     lsrs r4, \word, #8
@@ -177,32 +178,145 @@
     subs r4, r4, r6
     stmia r1!, {r3, r4}
     .endm
+    .macro EXPAND
+    .rept 2
+    ldmia r0!, {r2, r7}
+    WIDEN r2
+    WIDEN r7
+    .endr
+    .endm
+    .macro EXPAND_MASKS
+    movs r5, #0xff
+    lsls r6, r5, #16
+    orrs r5, r6 /* 0x00ff00ff */
+    movs r6, #0x80
+    lsls r7, r6, #16
+    orrs r6, r7 /* 0x00800080 */
+    .endm
+
+/* void fsvae_expand_bytes(const uint32_t *from, uint32_t *to, uint32_t rows): rows one after the other. */
     FUNCTION fsvae_expand_bytes
     push {r4-r7, lr}
-    ldr r5, 1f
-    ldr r6, 2f
-    ldmia r0!, {r2, r7}
-    WIDEN r2
-    WIDEN r7
-    ldmia r0!, {r2, r7}
-    WIDEN r2
-    WIDEN r7
+    mov r12, r2
+    EXPAND_MASKS
+1:  EXPAND
+    movs r2, #1
+    mov r3, r12
+    subs r3, r3, r2
+    mov r12, r3
+    bne 1b
     pop {r4-r7, pc}
-    .balign 4
-1:  .word 0x00ff00ff
-2:  .word 0x00800080
 
-/* void fsvae_add_rows(const uint32_t *a, const uint32_t *b, uint32_t *sum): eight words each, 44 cycles. */
-    FUNCTION fsvae_add_rows
-    push {r4-r7, lr}
-    .rept 4
-    ldmia r0!, {r3, r4}
-    ldmia r1!, {r5, r6}
+    /* The rows of the patterns that have the highest bit of \count + 1, and others: each is the row of the others, from
+     * [rows], plus the row of that bit alone, before where the first goes. Half a row a pass. 34 cycles a row.
+     * r0 rows, kept; r1 the bit's own row, moved on by 16 bytes; r2, r3 scratch. */
+    .macro SUMS count
+    mov r8, r0
+    .rept 2
+    ldmia r1!, {r4, r5, r6, r7}
+    mov r9, r1
+    adds r1, r1, #16 /* the row after the bit's own, same half */
+    .rept \count
+    ldmia r0!, {r2, r3}
+    adds r2, r2, r4
     adds r3, r3, r5
-    adds r4, r4, r6
-    stmia r2!, {r3, r4}
+    stmia r1!, {r2, r3}
+    ldmia r0!, {r2, r3}
+    adds r2, r2, r6
+    adds r3, r3, r7
+    stmia r1!, {r2, r3}
+    adds r0, r0, #16
+    adds r1, r1, #16
     .endr
+    mov r1, r9
+    mov r0, r8
+    adds r0, r0, #16
+    .endr
+    mov r0, r8
+    .endm
+
+    /* r0: the row in flash of the input that r2 points to, which moves on. r10: flash. */
+    .macro FIND_MEMBER
+    ldrh r0, [r2]
+    adds r2, r2, #2
+    lsls r0, r0, #4
+    add r0, r10
+    .endm
+
+/* void fsvae_expand_pairs(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups)
+ * void fsvae_expand_quads(...)
+ * For each group the rows of its 3 or 15 patterns. The rows of the members themselves come first, where their pattern
+ * lies; then the sums, from the second member's on. */
+    .macro EXPAND_GROUPS name, quads
+    FUNCTION \name
+    push {r4-r7, lr}
+    mov r4, r8
+    mov r5, r9
+    mov r6, r10
+    mov r7, r11
+    push {r4-r7}
+    mov r10, r0
+    mov r0, r1
+    mov r1, r2
+    mov r2, r0
+    push {r3}
+1:  mov r11, r1
+    EXPAND_MASKS
+    mov r12, r2
+    FIND_MEMBER
+    mov r12, r2
+    EXPAND
+    mov r2, r12
+    FIND_MEMBER
+    mov r12, r2
+    EXPAND
+    .if \quads
+    adds r1, r1, #32
+    mov r2, r12
+    FIND_MEMBER
+    mov r12, r2
+    EXPAND
+    adds r1, r1, #96
+    mov r2, r12
+    FIND_MEMBER
+    mov r12, r2
+    EXPAND
+    .endif
+    mov r0, r11
+    mov r1, r0
+    adds r1, r1, #32
+    SUMS 1
+    .if \quads
+    mov r1, r0
+    adds r1, r1, #96
+    SUMS 3
+    mov r1, r0
+    adds r1, r1, #224
+    SUMS 7
+    .endif
+    mov r1, r11
+    .if \quads
+    adds r1, r1, #240
+    adds r1, r1, #240
+    .else
+    adds r1, r1, #96
+    .endif
+    mov r2, r12
+    ldr r3, [sp]
+    subs r3, r3, #1
+    str r3, [sp]
+    beq 2f
+    b 1b
+2:  pop {r3}
+    pop {r4-r7}
+    mov r8, r4
+    mov r9, r5
+    mov r10, r6
+    mov r11, r7
     pop {r4-r7, pc}
+    .endm
+    EXPAND_GROUPS fsvae_expand_pairs, 0
+    EXPAND_GROUPS fsvae_expand_quads, 1
 
 #endif
 
