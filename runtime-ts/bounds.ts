@@ -115,18 +115,24 @@ export function membraneBounds(
   return { min, max: Math.max(max, 0) };
 }
 
-/** Rule B5: largest and smallest membrane and threshold that the wide kernels keep. */
-export const WIDE_RANGE: Range = { min: -16384, max: 16383 };
-
-/** Rule B5, but for the numbers themselves: may a layer of so many channels run sixteen of them at a time? */
-export function allowsWide(channels: number, leak: Leak, timeSteps: number): boolean {
-  return channels % 16 === 0 && leak.multiplier === 1 && leak.shift === 2 && timeSteps <= 16;
+/** Rule B5: a membrane of 0 as the wide kernels keep it: the firing membranes are those from 32768 on. */
+export function wideRest(threshold: number): number {
+  return 32767 - threshold;
 }
 
-/** Rule B2 of one channel of a layer. */
-export function channelMembrane(layer: SpikingLayer, channel: number, leak: Leak, timeSteps: number): Range {
-  const { bias, threshold, fractionBits } = layer;
-  return membraneBounds(sumBounds(layer, channel), bias[channel], threshold[channel], fractionBits, leak, timeSteps);
+/** Rule B5: may the wide kernels, sixteen channels at a time, run this layer? */
+export function allowsWide(layer: SpikingLayer, { membrane, threshold }: LayerBounds, model: IntegerModel): boolean {
+  const { leak, config } = model;
+  return (
+    layer.bias.length % 16 === 0 &&
+    leak.multiplier === 1 &&
+    leak.shift === 2 &&
+    config.timeSteps <= 16 &&
+    layer.threshold.every((value) => wideRest(value) % 4 === 0) &&
+    within(threshold, { min: 0, max: 32767 }) &&
+    membrane.min + wideRest(threshold.max) >= 0 &&
+    membrane.max + wideRest(threshold.min) <= 65535
+  );
 }
 
 export function layerBounds(layer: SpikingLayer, leak: Leak, timeSteps: number): LayerBounds {

@@ -1,15 +1,7 @@
 /** What will run, and where everything lies: the integer model, decided down to offsets. Templates only write it out. */
 
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import {
-  allowsWide,
-  type LayerBounds,
-  type ModelBounds,
-  proveBounds,
-  signedBits,
-  WIDE_RANGE,
-  within,
-} from '../../runtime-ts/bounds.js';
+import { allowsWide, type LayerBounds, type ModelBounds, proveBounds, signedBits } from '../../runtime-ts/bounds.js';
 import { latentBytes } from '../../runtime-ts/spike-bits.js';
 import { modelHash } from '../../runtime-ts/model-file.js';
 import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
@@ -187,18 +179,11 @@ function mostInputs(layer: SpikingLayer, kernel: Kernel): number {
 }
 
 /** Rule B5: may this wide kernel run this layer? Rows of bytes have neither nibbles nor a fraction. */
-function allows(
-  kernel: 'bytes' | 'halves',
-  layer: SpikingLayer,
-  bounds: LayerBounds,
-  { leak, config }: IntegerModel,
-): boolean {
+function allows(kernel: 'bytes' | 'halves', layer: SpikingLayer, bounds: LayerBounds, model: IntegerModel): boolean {
   return (
     (kernel === 'halves' || (layer.weightBits === 8 && layer.fractionBits === 0)) &&
     inputsOf(layer) <= mostInputs(layer, kernel) &&
-    allowsWide(layer.bias.length, leak, config.timeSteps) &&
-    within(bounds.membrane, WIDE_RANGE) &&
-    within(bounds.threshold, WIDE_RANGE)
+    allowsWide(layer, bounds, model)
   );
 }
 

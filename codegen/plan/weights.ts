@@ -3,6 +3,7 @@
  * (firmware-templates/kernels/lanes.h, td_block.h, wide.h, prior.h, readout.h say why).
  */
 
+import { wideRest } from '../../runtime-ts/bounds.js';
 import type {
   ConvTransposeLayer,
   IntegerModel,
@@ -132,15 +133,9 @@ function packParams(layer: SpikingLayer, padded: boolean): Uint32Array {
   return words;
 }
 
-/** A membrane of 0 as the wide kernels keep it: 15 bits without sign. */
-export const WIDE_OFFSET = 16384;
-
-/** What leak(u) + offset lacks to offset: the offset itself leaks a quarter (wide.h). */
-const WIDE_LEAKED = WIDE_OFFSET - (WIDE_OFFSET >> 2);
-
 /**
- * Sixteen words for each wide block: what its eight sums begin with, and for its eight pairs what is added to compare
- * with the thresholds (wide.h). All pairs are low + 65536 * high modulo 2^32.
+ * Sixteen words for each wide block: what its eight sums begin with, and its eight pairs of membranes at rest (wide.h).
+ * All pairs are low + 65536 * high modulo 2^32.
  */
 function wideParams(layer: SpikingLayer, kernel: Kernel): Uint32Array {
   const pair = (low: number, high: number): number => (low + high * 65536) | 0;
@@ -148,11 +143,11 @@ function wideParams(layer: SpikingLayer, kernel: Kernel): Uint32Array {
   for (let first = 0; first < layer.bias.length; first += WIDE_BLOCK) {
     for (let p = 0; p < WIDE_BLOCK / 2; p++) {
       const c = first + 2 * p;
-      words[first + p] = pair(layer.bias[c] + WIDE_LEAKED, layer.bias[c + 1] + WIDE_LEAKED);
-      words[first + WIDE_BLOCK / 2 + p] = pair(
-        WIDE_OFFSET - 1 - layer.threshold[c],
-        WIDE_OFFSET - 1 - layer.threshold[c + 1],
-      );
+      const rest = wideRest(layer.threshold[c]);
+      const next = wideRest(layer.threshold[c + 1]);
+      // A membrane leaks with its offset: the three quarters that the offset loses come back with the bias.
+      words[first + p] = pair(layer.bias[c] + (3 * rest) / 4, layer.bias[c + 1] + (3 * next) / 4);
+      words[first + WIDE_BLOCK / 2 + p] = pair(rest, next);
     }
     // Rows of bytes are added whole into the even pairs: the odd ones, times 256, are taken off at the end.
     if (kernel === 'bytes') for (let p = 0; p < WIDE_BLOCK / 2; p += 2) words[first + p] += words[first + p + 1] << 8;

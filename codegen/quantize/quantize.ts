@@ -2,15 +2,15 @@
 
 import type { FloatConvTranspose, FloatLinear, FloatModel, FloatReadout } from '../float/network.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import {
-  allowsWide,
-  channelMembrane,
-  proveBounds,
-  type Range,
-  readoutBounds,
-  WIDE_RANGE,
-} from '../../runtime-ts/bounds.js';
-import type { ConvTransposeLayer, IntegerModel, Leak, LinearLayer, ReadoutLayer } from '../../runtime-ts/model.js';
+import { proveBounds, readoutBounds } from '../../runtime-ts/bounds.js';
+import type {
+  ConvTransposeLayer,
+  IntegerModel,
+  Leak,
+  LinearLayer,
+  ReadoutLayer,
+  SpikingLayer,
+} from '../../runtime-ts/model.js';
 import { PIXEL_THRESHOLDS } from '../../runtime-ts/readout.js';
 
 export interface QuantizeOptions {
@@ -58,8 +58,13 @@ function channelStep(largestWeight: number, largestConstant: number, weightLimit
   return Math.max(largestWeight / weightLimit, largestConstant / LARGEST_CONSTANT);
 }
 
-/** Rule W5: a step grows by no more than this factor. */
-const MOST_WIDENING = 2;
+/** Rule W5: the least step from d on whose threshold is 3 modulo 4; d itself where the threshold is less than 3. */
+function alignedStep(d: number, vth: number, unit: number): number {
+  const threshold = Math.floor((vth / d) * unit);
+  const aligned = threshold - ((threshold + 1) % 4);
+  // Half a unit above the threshold wanted: dividing again cannot round past it.
+  return aligned === threshold || aligned < 3 ? d : (vth * unit) / (aligned + 0.5);
+}
 
 interface QuantizedSpiking {
   weightBits: 8 | 4;
@@ -70,25 +75,16 @@ interface QuantizedSpiking {
   scale: Float64Array;
 }
 
-/** What the rules need to know of a network beside one layer. */
-interface Surroundings {
-  readonly vth: number;
-  readonly leak: Leak;
-  readonly timeSteps: number;
-  readonly options: QuantizeOptions;
-}
-
 /**
  * @param channelOf output channel of each entry of `weight`
- * @param membraneOf rule B2 of a channel of the layer so quantized
  */
 function quantizeSpiking(
   name: string,
   weight: Float64Array,
   bias: Float64Array,
   channelOf: (index: number) => number,
-  membraneOf: (quantized: QuantizedSpiking, channel: number) => Range,
-  { vth, leak, timeSteps, options }: Surroundings,
+  vth: number,
+  options: QuantizeOptions,
 ): QuantizedSpiking {
   const weightBits = options.layerBits?.get(name) ?? options.bits ?? 8;
   const limit = weightBits === 8 ? 127 : 7;
@@ -98,8 +94,8 @@ function quantizeSpiking(
     const c = channelOf(i);
     largest[c] = Math.max(largest[c], Math.abs(w));
   });
-  const scale = largest.map((w, c) => channelStep(w, Math.max(Math.abs(bias[c]), vth), limit));
-  const smallest = scale.reduce((least, d) => Math.min(least, vth / d), Infinity);
+  const finest = largest.map((w, c) => channelStep(w, Math.max(Math.abs(bias[c]), vth), limit));
+  const smallest = finest.reduce((least, d) => Math.min(least, vth / d), Infinity);
   let fractionBits = options.layerFractionBits?.get(name);
   if (fractionBits === undefined) {
     fractionBits = 0;
@@ -108,63 +104,40 @@ function quantizeSpiking(
     }
   }
   const unit = 2 ** fractionBits;
-  const withSteps = (steps: Float64Array): QuantizedSpiking => ({
+  const scale = finest.map((d) => alignedStep(d, vth, unit));
+  return {
     weightBits,
     fractionBits,
-    weight: Int8Array.from(weight, (w, i) => roundHalfAway(w / steps[channelOf(i)])),
-    bias: Int32Array.from(bias, (b, c) => roundHalfAway((b / steps[c]) * unit)),
-    threshold: Int32Array.from(steps, (d) => Math.floor((vth / d) * unit)),
-    scale: steps,
-  });
-  const finest = withSteps(scale);
-  if (weightBits !== 8 || fractionBits !== 0 || !allowsWide(channels, leak, timeSteps)) return finest;
-  return widenSteps(finest, withSteps, membraneOf) ?? finest;
+    weight: Int8Array.from(weight, (w, i) => roundHalfAway(w / scale[channelOf(i)])),
+    bias: Int32Array.from(bias, (b, c) => roundHalfAway((b / scale[c]) * unit)),
+    threshold: Int32Array.from(scale, (d) => Math.floor((vth / d) * unit)),
+    scale,
+  };
 }
 
-/** Rule W5. Undefined where it would take too much. */
-function widenSteps(
-  finest: QuantizedSpiking,
-  withSteps: (steps: Float64Array) => QuantizedSpiking,
-  membraneOf: (quantized: QuantizedSpiking, channel: number) => Range,
-): QuantizedSpiking | undefined {
-  for (let widened = finest; ;) {
-    const steps = widened.scale.map((d, c) => {
-      const { min, max } = membraneOf(widened, c);
-      const excess = Math.max(min / WIDE_RANGE.min, max / WIDE_RANGE.max);
-      // A little more than needed, since rounding may add some of it again.
-      return excess <= 1 ? d : d * excess * (1 + 2 ** -10);
-    });
-    if (steps.every((d, c) => d === widened.scale[c])) return widened;
-    widened = withSteps(steps);
-    if (!steps.every((d, c) => d <= MOST_WIDENING * finest.scale[c])) return undefined;
-    if (!widened.threshold.every((threshold) => threshold >= SMALLEST_THRESHOLD)) return undefined;
-  }
-}
-
-function quantizeLinear(layer: FloatLinear, around: Surroundings): LinearLayer {
-  const { name, inFeatures, outFeatures, weight, bias } = layer;
+function quantizeLinear(layer: FloatLinear, vth: number, options: QuantizeOptions): LinearLayer {
+  const { inFeatures, outFeatures } = layer;
   const channelOf = (i: number): number => Math.floor(i / inFeatures);
-  const whole = (spiking: QuantizedSpiking): LinearLayer => ({
+  return {
     kind: 'linear',
-    name,
+    name: layer.name,
     inFeatures,
     outFeatures,
-    ...spiking,
-  });
-  const membraneOf = (spiking: QuantizedSpiking, c: number): Range =>
-    channelMembrane(whole(spiking), c, around.leak, around.timeSteps);
-  return whole(quantizeSpiking(name, weight, bias, channelOf, membraneOf, around));
+    ...quantizeSpiking(layer.name, layer.weight, layer.bias, channelOf, vth, options),
+  };
 }
 
-function quantizeConvTranspose(layer: FloatConvTranspose, around: Surroundings): ConvTransposeLayer {
-  const { name, inChannels, outChannels, inSize, weight, bias } = layer;
+function quantizeConvTranspose(layer: FloatConvTranspose, vth: number, options: QuantizeOptions): ConvTransposeLayer {
+  const { inChannels, outChannels, inSize } = layer;
   const channelOf = (i: number): number => Math.floor(i / 9) % outChannels;
-  const whole = (spiking: QuantizedSpiking): ConvTransposeLayer => {
-    return { kind: 'conv-transpose', name, inChannels, outChannels, inSize, ...spiking };
+  return {
+    kind: 'conv-transpose',
+    name: layer.name,
+    inChannels,
+    outChannels,
+    inSize,
+    ...quantizeSpiking(layer.name, layer.weight, layer.bias, channelOf, vth, options),
   };
-  const membraneOf = (spiking: QuantizedSpiking, c: number): Range =>
-    channelMembrane(whole(spiking), c, around.leak, around.timeSteps);
-  return whole(quantizeSpiking(name, weight, bias, channelOf, membraneOf, around));
 }
 
 /** Rule D1: rows of a layer that feeds a map, from the checkpoint's channel-major order to position-major. */
@@ -248,14 +221,16 @@ export function quantize(float: FloatModel, options: QuantizeOptions = {}): Inte
       throw new FsvaeError('usage', `there is no layer "${name}"; the layers are ${names.join(', ')}`);
     }
   }
-  const leak = leakFromTau(float.tau);
-  const around: Surroundings = { vth: float.threshold, leak, timeSteps: float.config.timeSteps, options };
+  const vth = float.threshold;
+  const spiking = <F, I extends SpikingLayer>(f: (layer: F, vth: number, o: QuantizeOptions) => I) => {
+    return (layer: F): I => f(layer, vth, options);
+  };
   const model: IntegerModel = {
     config: float.config,
-    leak,
-    prior: float.prior.map((layer) => quantizeLinear(layer, around)),
-    decoderInput: quantizeLinear(positionMajorRows(float.decoderInput, float.decoder[0].inChannels), around),
-    decoder: float.decoder.map((layer) => quantizeConvTranspose(layer, around)),
+    leak: leakFromTau(float.tau),
+    prior: float.prior.map(spiking(quantizeLinear)),
+    decoderInput: quantizeLinear(positionMajorRows(float.decoderInput, float.decoder[0].inChannels), vth, options),
+    decoder: float.decoder.map(spiking(quantizeConvTranspose)),
     readout: quantizeReadout(float.readout, options),
   };
   proveBounds(model);

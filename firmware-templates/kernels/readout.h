@@ -175,6 +175,7 @@ static inline void fsvae_readout_row(const fsvae_readout_layer *layer, const fsv
     run.inputs = layer->inputs;
     run.size = layer->size;
     if (y == 0u) {
+        fsvae_readout_begin_row(layer, state, 3); /* the slot of row -1 */
         fsvae_readout_begin_row(layer, state, 0);
     }
     fsvae_readout_begin_row(layer, state, y + 1u);

@@ -13,10 +13,11 @@
  * weights. Neurons that fire together then cost one row together. The plan puts inputs into one group that were seen to
  * fire together; on the shipped network four to a group halve the rows of the last layer.
  *
- * A membrane u is kept as u + 16384, which rule B5 proves to lie in 0 .. 32767 (the plan takes this kernel only then).
- * So both membranes of a pair leak in one shift and mask (16384 / 4 + floor(u / 4): the rest of the offset is part of
- * the bias), and both are compared with their thresholds by one addition: bit 15 of u + 16384 + (32767 - threshold -
- * 16384) says u > threshold. A pair in which nobody fires takes 11 cycles, against 29 for two neurons one by one.
+ * A membrane u is kept as v = u + 32767 - threshold, which rule B5 proves to lie in 0 .. 65535 (the plan takes this kernel
+ * only then). So u > threshold says bit 15 of v, and nothing is compared. Rule W5 makes the offset a multiple of 4: then
+ * floor(v / 4) is floor(u / 4) and a quarter of the offset, both membranes of a pair leak in one shift and mask, and what
+ * the offset has lost comes back with the bias. A pair in which nobody fires takes 9 cycles, against 29 for two neurons one
+ * by one.
  *
  * A list holds the events of one step at one position: a header, their number, and the offsets of their rows. In
  * assembly the header is the distance to jump into sixteen unrolled events, so that no event pays for a loop. */
@@ -35,9 +36,6 @@
 #define FSVAE_BYTES_BYTES 16u  /* of a row of bytes */
 #define FSVAE_HALVES_BYTES 32u /* of a row of halves */
 
-#define FSVAE_WIDE_OFFSET_BITS 14 /* 16384 */
-#define FSVAE_WIDE_REST 0x40004000u /* two membranes of 0 */
-
 #if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
 #define FSVAE_WIDE_ASSEMBLY 1
 /* Bytes of code in wide_armv6m.S: of one event, and from the jump to the last sixteen of them. */
@@ -49,11 +47,12 @@
 
 /* One block while it runs. */
 typedef struct {
-    uint32_t quad[4][4]; /* for two pairs: 32767 - threshold - 16384 of both, then the membranes of both */
+    uint32_t membranes[FSVAE_WIDE_PAIRS]; /* each u + 32767 - threshold */
+    uint32_t rest[FSVAE_WIDE_PAIRS];      /* each 32767 - threshold: a membrane of 0 */
     uint32_t trains[FSVAE_WIDE_PAIRS];
 } fsvae_wide_cells;
 
-/* What a run of steps works on. Taps lie in the last slots. The assembly knows this layout. */
+/* What a run of steps works on. Taps lie in the last slots. The assembly knows this layout, and that of the cells. */
 typedef struct {
     uint32_t step;
     uint32_t end;
@@ -196,52 +195,54 @@ static FSVAE_OUT_OF_LINE void fsvae_list_groups(const fsvae_train *trains, const
     fsvae_seal_lists(&writer, list, halfwords, 1);
 }
 
+/* Rules S2, S3, L1 and L2 for one step of a block: its membranes before it fires. step: from the run's lists on. */
+static inline void fsvae_wide_integrate(const fsvae_wide_run *run, unsigned halves, uint32_t step, uint32_t correction,
+                                        uint32_t membranes[FSVAE_WIDE_PAIRS])
+{
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        membranes[p] = run->init[p];
+    }
+    for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
+        const uint16_t *list = run->list[tap] + step * (run->stride / 2u);
+        const uint16_t *event = list + FSVAE_LIST_HEAD;
+        for (const uint16_t *end = event + list[1]; event != end; event++) {
+            const uint32_t *row = fsvae_row(run->rows[tap], *event);
+            if (halves != 0u) {
+                for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+                    membranes[p] += row[p];
+                }
+            } else {
+                for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
+                    membranes[2u * w] += row[w];
+                    membranes[2u * w + 1u] += (row[w] >> 8) & 0x00ff00ffu;
+                }
+            }
+        }
+    }
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        if (halves == 0u) {
+            membranes[p] += correction - ((p & 1u) == 0u ? membranes[p + 1u] << 8 : 0u);
+        }
+        membranes[p] += (run->cells->membranes[p] >> 2) & 0x3fff3fffu;
+    }
+}
+
 #if defined(FSVAE_WIDE_ASSEMBLY)
 void fsvae_run_wide_bytes(const fsvae_wide_run *run);
 void fsvae_run_wide_halves(const fsvae_wide_run *run);
 #else
 static inline void fsvae_run_wide(const fsvae_wide_run *run, unsigned halves)
 {
-    const uint16_t *list[FSVAE_MOST_WIDE_TAPS];
     fsvae_wide_cells *cells = run->cells;
-    for (unsigned tap = 0; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
-        list[tap] = run->list[tap];
-    }
     for (uint32_t step = run->step; step != run->end; step++) {
-        uint32_t sum[FSVAE_WIDE_PAIRS];
+        uint32_t at = step - run->step;
+        uint32_t v[FSVAE_WIDE_PAIRS];
+        fsvae_wide_integrate(run, halves, at, halves != 0u ? 0u : run->correction[at], v);
         for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-            sum[p] = run->init[p];
-        }
-        for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
-            const uint16_t *event = list[tap] + FSVAE_LIST_HEAD;
-            const uint16_t *end = event + list[tap][1];
-            list[tap] += run->stride / 2u;
-            while (event != end) {
-                const uint32_t *row = fsvae_row(run->rows[tap], *event++);
-                if (halves != 0u) {
-                    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-                        sum[p] += row[p];
-                    }
-                } else {
-                    for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
-                        sum[2u * w] += row[w];
-                        sum[2u * w + 1u] += (row[w] >> 8) & 0x00ff00ffu;
-                    }
-                }
-            }
-        }
-        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-            uint32_t *quad = cells->quad[p / 2u];
-            uint32_t u = sum[p];
-            uint32_t fires;
-            if (halves == 0u) {
-                u += run->correction[step - run->step] - ((p & 1u) == 0u ? sum[p + 1u] << 8 : 0u);
-            }
-            u += (quad[2u + (p & 1u)] >> 2) & 0x3fff3fffu;
-            fires = ((u + quad[p & 1u]) & 0x80008000u) >> 15;
+            uint32_t fires = (v[p] >> 15) & 0x00010001u;
+            uint32_t reset = (fires << 16) - fires; /* all bits of the halves that fire */
             cells->trains[p] |= fires << step;
-            u = (u & ~((fires << 16) - fires)) | (fires << FSVAE_WIDE_OFFSET_BITS);
-            quad[2u + (p & 1u)] = u;
+            cells->membranes[p] = (v[p] & ~reset) | (cells->rest[p] & reset);
         }
     }
 }
@@ -281,26 +282,24 @@ static inline uint32_t fsvae_wide_halfwords(const fsvae_layer *layer)
     return fsvae_list_halfwords(layer->inputs >> layer->group_bits);
 }
 
-/* A block's 16 words of parameters: what its sums begin with, and what is added to compare with the thresholds. */
+/* A block's 16 words of parameters: what its sums begin with, and its membranes at rest. */
 static inline const uint32_t *fsvae_wide_params(const fsvae_layer *layer, uint32_t block)
 {
     return layer->params + block * 2u * FSVAE_WIDE_PAIRS;
 }
 
-static inline void fsvae_wide_thresholds(fsvae_wide_cells *cells, const uint32_t *params)
+static inline void fsvae_wide_load(fsvae_wide_cells *cells, const uint32_t *params)
 {
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        cells->quad[p / 2u][p & 1u] = params[FSVAE_WIDE_PAIRS + p];
+        cells->rest[p] = params[FSVAE_WIDE_PAIRS + p];
     }
 }
 
 static inline void fsvae_wide_rest(fsvae_wide_cells *cells)
 {
-    for (unsigned q = 0; q < 4u; q++) {
-        cells->quad[q][2] = FSVAE_WIDE_REST;
-        cells->quad[q][3] = FSVAE_WIDE_REST;
-        cells->trains[2u * q] = 0;
-        cells->trains[2u * q + 1u] = 0;
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        cells->membranes[p] = cells->rest[p];
+        cells->trains[p] = 0;
     }
 }
 
@@ -325,24 +324,18 @@ static inline void fsvae_wide_steps(const fsvae_layer *layer, const fsvae_wide_r
     }
 }
 
-/* Step `step` for a probe. The membranes are those of a copy that cannot fire; the spikes are the kernel's own. */
+/* Step `step` for a probe: the membranes before it fires are those of the C, the spikes are the kernel's own. */
 static FSVAE_OUT_OF_LINE void fsvae_wide_probe(const fsvae_layer *layer, const fsvae_wide_run *run, uint32_t step,
                                                uint32_t neuron, const fsvae_watch *watch)
 {
-    fsvae_wide_cells copy = *run->cells;
-    fsvae_wide_run silent = *run;
-    silent.cells = &copy;
-    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        copy.quad[p / 2u][p & 1u] = 0;
-    }
-    fsvae_wide_steps(layer, &silent, step, step + 1u);
+    uint32_t before[FSVAE_WIDE_PAIRS];
+    fsvae_wide_integrate(run, layer->kernel == FSVAE_KERNEL_HALVES, step, run->correction[step], before);
     fsvae_wide_steps(layer, run, step, step + 1u);
     for (unsigned c = 0; c < FSVAE_WIDE; c++) {
         unsigned p = c / 2u;
-        uint32_t membranes = copy.quad[p / 2u][2u + (p & 1u)] >> (16u * (c & 1u));
-        uint32_t train = run->cells->trains[p] >> (16u * (c & 1u));
-        fsvae_probe(watch->monitor, neuron + c, (int32_t)(membranes & 0xffffu) - (1 << FSVAE_WIDE_OFFSET_BITS),
-                    (int)((train >> step) & 1u));
+        unsigned half = 16u * (c & 1u);
+        int32_t u = (int32_t)((before[p] >> half) & 0xffffu) - (int32_t)((run->cells->rest[p] >> half) & 0xffffu);
+        fsvae_probe(watch->monitor, neuron + c, u, (int)((run->cells->trains[p] >> (half + step)) & 1u));
     }
 }
 
@@ -406,7 +399,7 @@ static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *l
         const uint32_t words = fsvae_wide_tap_words(layer);
         run.init = fsvae_wide_params(layer, block);
         run.rows[3] = fsvae_wide_near(layer->weights + block * words, words, room, watch);
-        fsvae_wide_thresholds(&cells, run.init);
+        fsvae_wide_load(&cells, run.init);
         fsvae_wide_block(layer, &run, trains + neuron, neuron, watch);
     }
 }
@@ -554,7 +547,7 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, con
     run.correction = correction;
     run.stride = 2u * halfwords;
     run.init = fsvae_wide_params(layer, block);
-    fsvae_wide_thresholds(&cells, run.init);
+    fsvae_wide_load(&cells, run.init);
     for (uint32_t px = 0; px < 2u; px++) {
         /* Kernel positions of the input itself, and of those beside, below and beside below it. */
         const uint32_t *const *row = &taps->rows[py == 0u ? 3 : 6];
@@ -684,8 +677,8 @@ static inline void fsvae_wide_conv_row(const fsvae_layer *layer, const fsvae_wid
 static inline void fsvae_wide_begin(const fsvae_layer *layer, fsvae_wide_cells *cells)
 {
     for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        fsvae_wide_load(&cells[block], fsvae_wide_params(layer, block));
         fsvae_wide_rest(&cells[block]);
-        fsvae_wide_thresholds(&cells[block], fsvae_wide_params(layer, block));
     }
 }
 

@@ -6,9 +6,10 @@
  * five accumulators lie in r8 to r12 and no sum ever goes to memory.
  *
  *   r0 events, later cells   r1 mask   r2 row, scratch   r3, r4 scratch   r5 .. r12 sums   lr rows, later correction
+ *   to fire: r4 mask   r5, r6 the sums of two pairs   r7 the step's bit
  *
- * Cycles: an event 25 (bytes) or 22 (halves), a tap 15, the rest of a step about 150 (bytes) or 125 (halves), a pair in
- * which somebody fires 21 more. */
+ * Cycles: an event 25 (bytes) or 22 (halves), a tap 15, the rest of a step about 130 (bytes) or 105 (halves), a pair in
+ * which somebody fires 19 more. */
 
 #if defined(__ARM_ARCH_6M__)
 
@@ -25,7 +26,7 @@
     .equ STRIDE, 24
     .equ LISTS, 28
     .equ ROWS, 44
-    .equ LEFT, 60 /* events left of a list of more than sixteen */
+    .equ LEFT, 60 /* events left of a list of more than sixteen; later a sum */
     .equ FRAME, 64
 
     .macro EVENT_BYTES at
@@ -108,43 +109,39 @@
 .Lend\@:
     .endm
 
-    /* A pair fires: d has its bits 15 and 31 set, u takes the membranes. r0 points past the thresholds of the quad. */
-    .macro FIRE d, u, train, back
-    ands \d, r4
-    lsrs \d, \d, #15
-    ldr r1, [sp, #STEP]
-    mov r4, \d
-    lsls r4, r4, r1
-    ldr r1, [r0, #\train]
-    orrs r1, r4
-    str r1, [r0, #\train]
-    lsls r1, \d, #16
-    subs r1, r1, \d
-    bics \u, r1
-    lsls \d, \d, #14
-    orrs \u, \d
-    ldr r4, 9f
-    ldr r1, 8f
+    /* A pair fires: membranes \u, rest and trains at \rest and \train from r0. r2, r3 scratch. */
+    .macro FIRE u, rest, train, back
+    mov r2, \u
+    ands r2, r4
+    lsrs r2, r2, #15
+    lsls r3, r2, #16
+    subs r3, r3, r2 /* all bits of the halves that fire */
+    bics \u, r3
+    ldr r2, [r0, #\rest]
+    ands r2, r3
+    orrs \u, r2
+    ands r3, r7
+    ldr r2, [r0, #\train]
+    orrs r2, r3
+    str r2, [r0, #\train]
     b \back
     .endm
 
-    /* Two pairs whose sums lie in r5 and r6. r0 points to their quad and moves on; r1 0x3fff3fff, r4 0x80008000. */
+    /* Two pairs whose sums lie in r5 and r6. r0 points to their membranes and moves on; r1 0x3fff3fff, r4 0x80008000,
+     * r7 the step's bit in both halves. */
     .macro QUAD index
-    ldr r2, [r0, #8]
+    ldr r2, [r0]
+    ldr r3, [r0, #4]
     lsrs r2, r2, #2
+    lsrs r3, r3, #2
     ands r2, r1
+    ands r3, r1
     adds r5, r5, r2
-    ldr r2, [r0, #12]
-    lsrs r2, r2, #2
-    ands r2, r1
-    adds r6, r6, r2
-    ldmia r0!, {r2, r3}
-    adds r2, r2, r5
-    tst r2, r4
+    adds r6, r6, r3
+    tst r5, r4
     bne 1\index\()1f
 1\index\()2:
-    adds r3, r3, r6
-    tst r3, r4
+    tst r6, r4
     bne 1\index\()3f
 1\index\()4:
     stmia r0!, {r5, r6}
@@ -152,9 +149,9 @@
 
     .macro QUAD_FIRES index
 1\index\()1:
-    FIRE r2, r5, (56 - 8 * \index), 1\index\()2b
+    FIRE r5, 32, 64, 1\index\()2b
 1\index\()3:
-    FIRE r3, r6, (60 - 8 * \index), 1\index\()4b
+    FIRE r6, 36, 68, 1\index\()4b
     .endm
 
     /* Bytes: takes the odd sum out of the whole one, and the bias off both. r5 whole, r6 odd. */
@@ -168,7 +165,6 @@
     .macro RUN name, event, size, bytes
     .section .text.\name, "ax", %progbits
     .balign 4
-    .balign 4
 61: TAP 0, \event, \size
     TAP 1, \event, \size
 63: TAP 2, \event, \size
@@ -178,15 +174,23 @@
     ldmia r0!, {r1}
     str r0, [sp, #CORRECTION]
     mov lr, r1
+    str r7, [sp, #LEFT]
+    .else
+    mov lr, r7
     .endif
     ldr r1, 8f
     ldr r4, 9f
+    ldr r7, [sp, #STEP]
     ldr r0, [sp, #CELLS]
     .if \bytes
     SPLIT
     .endif
     QUAD 0
-    mov r5, r7
+    .if \bytes
+    ldr r5, [sp, #LEFT]
+    .else
+    mov r5, lr
+    .endif
     mov r6, r8
     .if \bytes
     SPLIT
@@ -207,11 +211,10 @@
     SPLIT
     .endif
     QUAD 3
-    ldr r0, [sp, #STEP]
-    adds r0, r0, #1
-    str r0, [sp, #STEP]
+    lsls r7, r7, #1
+    str r7, [sp, #STEP]
     ldr r1, [sp, #END]
-    cmp r0, r1
+    cmp r7, r1
     beq 6f
 5:  ldr r0, [sp, #INIT]
     ldmia r0!, {r3-r7}
@@ -253,15 +256,20 @@
     push {r4-r7}
     sub sp, #FRAME
     mov r1, sp
-    ldmia r0!, {r2-r7}
+    ldmia r0!, {r2, r3} /* step and end, as the bit that a train has for them, in both halves */
+    movs r4, #1
+    lsls r5, r4, #16
+    orrs r4, r5
+    mov r5, r4
+    lsls r4, r4, r2
+    lsls r5, r5, r3
+    stmia r1!, {r4, r5}
+    ldmia r0!, {r4-r7}
     lsls r7, r7, #2 /* taps to entry */
     adr r2, 7f
     ldr r7, [r2, r7]
     adds r7, r7, r2
-    subs r0, #24
-    ldr r2, [r0]
-    adds r0, #24
-    stmia r1!, {r2-r7}
+    stmia r1!, {r4-r7}
     ldmia r0!, {r2-r7}
     stmia r1!, {r2-r7}
     ldmia r0!, {r2-r4}

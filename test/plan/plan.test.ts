@@ -106,7 +106,8 @@ describe('plan', () => {
       ['a leak other than a quarter', { leak: { multiplier: 1, shift: 1 } }],
       ['more than 16 steps', { timeSteps: 17 }],
       ['a fraction', { fractionBits: 1 }],
-      ['membranes beyond 15 bits', { heavy: true, latentChannels: 200, hidden: [144, 144], maps: [144, 144, 16] }],
+      ['thresholds that are not 3 modulo 4', { aligned: false }],
+      ['membranes beyond 16 bits', { heavy: true, latentChannels: 400, hidden: [400, 400], maps: [144, 144, 16] }],
     ] as const) {
       const other = makePlan(randomModel(1, { ...SHAPES['blocks of sixteen'], ...change }), 'other', {
         arenaRoomBytes: 0,
@@ -133,6 +134,7 @@ describe("the paper's large network (64 x 64 RGB, hidden dims 32 to 512)", () =>
     hidden: [256, 512],
     maps: [512, 256, 128, 64, 32, 32],
     fractionBits: 3,
+    aligned: true,
   };
   const board = { name: 'rp2040', flashBytes: 2097152, ramBytes: 270336, stackBytes: 4096 };
 

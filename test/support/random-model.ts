@@ -21,6 +21,8 @@ export interface RandomModelShape {
   readonly leak: Leak;
   /** Larger weights: sums leave 16 bits. */
   readonly heavy: boolean;
+  /** Thresholds as rule W5 makes them: 3 modulo 4. */
+  readonly aligned: boolean;
 }
 
 export const TINY_SHAPE: RandomModelShape = {
@@ -35,6 +37,7 @@ export const TINY_SHAPE: RandomModelShape = {
   fractionBits: 0,
   leak: { multiplier: 1, shift: 2 },
   heavy: false,
+  aligned: false,
 };
 
 /** Whole blocks of sixteen channels, and lists of more than two times sixteen events. */
@@ -46,6 +49,7 @@ const WIDE_SHAPE: RandomModelShape = {
   maps: [48, 32, 16],
   bottomSize: 4,
   timeSteps: 16,
+  aligned: true,
 };
 
 export function randomModel(seed: number, shape: RandomModelShape): IntegerModel {
@@ -66,7 +70,7 @@ export function randomModel(seed: number, shape: RandomModelShape): IntegerModel
       fractionBits: shape.fractionBits,
       weight,
       bias: Int32Array.from({ length: channels }, () => random.below(spread + 1) - (spread >> 1)),
-      threshold: Int32Array.from({ length: channels }, () => random.below(spread + 1)),
+      threshold: Int32Array.from({ length: channels }, () => random.below(spread + 1) | (shape.aligned ? 3 : 0)),
       scale: new Float64Array(channels).fill(1),
     };
   };
