@@ -4,7 +4,16 @@ import type { LayerBounds } from '../../runtime-ts/bounds.js';
 import { signedBits } from '../../runtime-ts/bounds.js';
 import type { ConvTransposeLayer, LinearLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from '../plan/plan.js';
-import { isWide, type Kernel, lazyRowWords, lazyWeightWords, rowBytes, type Section } from '../plan/weights.js';
+import {
+  blockWords,
+  isWide,
+  type Kernel,
+  lazyRowWords,
+  lazyWeightWords,
+  pieceWords,
+  rowBytes,
+  type Section,
+} from '../plan/weights.js';
 import { int32Literal, layerIdentifier, numberLines, wordLines } from './c-text.js';
 
 export interface LibraryOptions {
@@ -88,6 +97,7 @@ function plannedFields(plan: Plan, planned: PlannedLayer) {
     wideParams: planned.wideParams ? 1 : 0,
     row: planned.row,
     rowBytes: rowBytes(planned.layer.weightBits, planned.kernel),
+    blockWords: blockWords(planned.layer, planned.kernel, planned.slots > 0),
   };
 }
 
@@ -123,16 +133,25 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     wideParams: plan.lazy.wideParams ? 1 : 0,
     row: plan.lazy.row,
   };
-  // What reads the events of a hidden layer or of the latent: the last layer's events are indexes of inputs, the others'
-  // are offsets of rows in bytes.
-  const readerOf = (i: number) => ({
-    scale: i < plan.hidden.length ? rowBytes(plan.hidden[i].layer.weightBits, plan.hidden[i].kernel) : 1,
-    wide: i < plan.hidden.length && isWide(plan.hidden[i].kernel) ? 1 : 0,
-  });
+  // What reads the events of a hidden layer or of the latent: they are offsets of rows in bytes, but indexes of inputs
+  // where rows are looked up first, in a cache, and in the last layer, which has no rows by input.
+  const readerOf = (i: number) => {
+    const reader = plan.hidden.at(i);
+    const wide = reader !== undefined && isWide(reader.kernel) ? 1 : 0;
+    return {
+      scale: reader === undefined || reader.slots > 0 ? 1 : rowBytes(reader.layer.weightBits, reader.kernel),
+      wide,
+    };
+  };
   const hidden = plan.hidden.map((planned, i) => ({
     ...plannedFields(plan, planned),
     neurons: `HIDDEN_${i}_${isWide(planned.kernel) ? 'CELLS' : 'MEMBRANE'}`,
-    input: i === 0 ? 'z_events' : `AT(const uint16_t, HIDDEN_${i - 1}_EVENTS)`,
+    slots: planned.slots,
+    cache: `cache_${i}`,
+    buffer: `HIDDEN_${i}`,
+    listHead: isWide(planned.kernel) ? 'FSVAE_LIST_HEAD' : '0',
+    pieceWords: planned.layer.kind === 'linear' ? pieceWords(planned.layer, planned.kernel) : 0,
+    input: i === 0 ? 'z_events' : `AT(uint16_t, HIDDEN_${i - 1}_EVENTS)`,
     output: i === plan.hidden.length - 1 ? 'inputs' : `AT(uint16_t, HIDDEN_${i}_EVENTS)`,
     reader: readerOf(i + 1),
   }));

@@ -80,7 +80,9 @@ function flashRemedies(plan: Plan, missing: number): string[] {
 }
 
 function ramRemedies(plan: Plan): string[] {
-  const largest = [...plan.arena.buffers].sort((a, b) => b.bytes - a.bytes)[0];
+  // Row caches only take what nothing else needs.
+  const needed = plan.arena.buffers.filter(({ name }) => !/^hidden_\d+_rows$/.test(name));
+  const largest = needed.sort((a, b) => b.bytes - a.bytes)[0];
   return [
     `the arena's largest buffer is ${largest.name} with ${largest.bytes} bytes; ` +
       'train with fewer time steps or narrower layers, or take a board with more RAM',

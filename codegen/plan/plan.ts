@@ -15,6 +15,7 @@ import {
   lazyRowWords,
   lazyWeightWords,
   needsWideParams,
+  pieceWords,
   rowBytes,
   rowWords,
   WIDE_BLOCK,
@@ -39,6 +40,8 @@ interface Choice {
   readonly wholeMap: boolean;
   /** Rows of bytes are fetched into RAM, those of a block or of one parity of it at a time, where the board can. */
   readonly staged: boolean;
+  /** Inputs of a hidden layer whose rows are kept in RAM between steps (row_cache.h); 0: not cached. */
+  readonly slots: number;
 }
 
 /** A layer whose outputs are computed in blocks of channels. */
@@ -72,7 +75,7 @@ export interface Plan {
   readonly latentBytes: number;
 }
 
-const PLAIN: Choice = { kernel: 'plain', group: 1, members: undefined, wholeMap: false, staged: false };
+const PLAIN: Choice = { kernel: 'plain', group: 1, members: undefined, wholeMap: false, staged: false, slots: 0 };
 
 /** An event is the offset of a row, in bytes, in 16 bits; of the prior's last layer the index of an input. */
 const MOST_EVENT = 65536;
@@ -135,6 +138,14 @@ function buffers(
     if (isWide(choose(layer).kernel))
       add(`hidden_${i}_cells`, (layer.outFeatures / WIDE_BLOCK) * WIDE_CELLS_BYTES, PRIOR);
     else add(`hidden_${i}_membrane`, layer.outFeatures * membraneBytes, PRIOR);
+    const { kernel, slots } = choose(layer);
+    if (slots > 0) {
+      add(`hidden_${i}_rows`, 4 * pieceWords(layer, kernel) * slots, PRIOR);
+      add(`hidden_${i}_slot_of`, 2 * layer.inFeatures, PRIOR);
+      add(`hidden_${i}_input_of`, 2 * slots, PRIOR);
+      add(`hidden_${i}_used`, slots, PRIOR);
+      add(`hidden_${i}_in_place`, 2 * (layer.inFeatures + MOST_RANGES_IN_PLACE * LIST_HEAD), PRIOR);
+    }
     if (i < hidden.length - 1) add(`hidden_${i}_events`, listBytes(layer.outFeatures, choose(hidden[i + 1])), PRIOR);
   });
   add('latent_events', timeSteps * listBytes(latentChannels, choose(model.decoderInput)), DECODER_INPUT);
@@ -219,19 +230,37 @@ function halvesChoices(layer: ConvTransposeLayer, activity: MapActivity, now: Ke
     .sort((a, b) => a.cycles - b.cycles)
     .map(({ size, members }): Choice => {
       return {
+        ...PLAIN,
         kernel: 'halves',
         group: size,
         members: size === 1 ? undefined : members,
         wholeMap: !isLast,
-        staged: false,
       };
     })
     .filter((choice) => tapBytes(layer, choice) <= MOST_EVENT);
 }
 
+/** Ranges of rows in place that a step of a cached layer can name: FSVAE_MOST_STEP_TAPS of row_cache.h, less the cache. */
+const MOST_RANGES_IN_PLACE = 3;
+
+/** With fewer slots than this share of its inputs, most rows would be copied to be read once. */
+const LEAST_SHARE = 1 / 4;
+
+/** Ways to cache a hidden layer's rows, the one with most slots first. */
+function cacheChoices(layer: LinearLayer, choice: Choice): Choice[] {
+  // Events are 16 bits wide, in the cache and in place.
+  const reach = Math.floor(MOST_EVENT / (4 * pieceWords(layer, choice.kernel)));
+  if (layer.inFeatures > MOST_RANGES_IN_PLACE * reach) return [];
+  const most = Math.min(layer.inFeatures, reach);
+  const least = Math.ceil(layer.inFeatures * LEAST_SHARE);
+  return Array.from({ length: Math.max(0, most - least + 1) }, (_, i) => ({ ...choice, slots: most - i }));
+}
+
 /**
  * Which kernel runs each layer: the fastest whose conditions hold (rules B3, B5), as far as the arena stays within
- * `room` or grows no further than it must be anyhow. The last layers choose first: they have the most events.
+ * `room` or grows no further than it must be anyhow. The last layers choose first: they have the most events. The prior's
+ * hidden layers share what its own phase has left, small layers first, which come whole: a step reads the rows of a third
+ * of the inputs, and mostly those of the step before.
  */
 function chooseKernels(
   model: IntegerModel,
@@ -279,6 +308,10 @@ function chooseKernels(
     if (!improve(layer, { ...choose(layer), wholeMap, staged: true }) && wholeMap) {
       improve(layer, { ...choose(layer), wholeMap });
     }
+  }
+  const bytes = (layer: LinearLayer): number => layer.inFeatures * pieceWords(layer, choose(layer).kernel);
+  for (const layer of model.prior.slice(0, -1).sort((a, b) => bytes(a) - bytes(b))) {
+    cacheChoices(layer, choose(layer)).some((choice) => improve(layer, choice));
   }
   return { choose, arena };
 }
@@ -339,7 +372,11 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
     lazy: { ...base(last), layer: last, row: model.prior.length },
     decoderInput: blocked(model.decoderInput),
     decoder: model.decoder.map(blocked),
-    weights: layOutWeights(model, (layer) => choose(layer).kernel),
+    weights: layOutWeights(
+      model,
+      (layer) => choose(layer).kernel,
+      (layer) => choose(layer).slots > 0,
+    ),
     arena,
     imageBytes: channels * imageSize * imageSize,
     latentBytes: latentBytes(timeSteps, latentChannels),

@@ -1,6 +1,6 @@
 /**
  * All constants of a model in one run of 32-bit little-endian words, in the order in which the kernels read them
- * (firmware-templates/kernels/lanes.h, td_block.h, wide.h, prior.h, readout.h say why).
+ * (firmware-templates/kernels/lanes.h, td_block.h, wide.h, row_cache.h, prior.h, readout.h say why).
  */
 
 import { wideRest } from '../../runtime-ts/bounds.js';
@@ -67,6 +67,17 @@ function lanePlace(channel: number, bits: 8 | 4): { word: number; shift: number 
     : { word: channel >> 3, shift: (pair & 3) * 4 + high * 16 };
 }
 
+/** Words of all rows of one input of a linear layer: what a cache holds in a slot. */
+export function pieceWords(layer: LinearLayer, kernel: Kernel): number {
+  return Math.ceil(layer.outFeatures / blockOf(kernel)) * rowWords(layer.weightBits, kernel);
+}
+
+/** Words from one block's row of an input of a linear layer to the next one's. */
+export function blockWords(layer: SpikingLayer, kernel: Kernel, cached: boolean): number {
+  if (layer.kind !== 'linear') return 0;
+  return rowWords(layer.weightBits, kernel) * (cached ? 1 : layer.inFeatures);
+}
+
 /** The rows of a layer: block by block, kernel position by position, input by input; channels past the last are 0. */
 function packRows(
   { inputs, outputs, positions, bits }: { inputs: number; outputs: number; positions: number; bits: 8 | 4 },
@@ -92,11 +103,20 @@ function packRows(
   return words;
 }
 
-function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel): Uint32Array {
+/** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
+function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
   const { weight, weightBits: bits } = layer;
   if (layer.kind === 'linear') {
     const { inFeatures: inputs, outFeatures: outputs } = layer;
-    return packRows({ inputs, outputs, positions: 1, bits }, kernel, (i, o) => weight[o * inputs + i]);
+    const byBlock = packRows({ inputs, outputs, positions: 1, bits }, kernel, (i, o) => weight[o * inputs + i]);
+    if (!cached) return byBlock;
+    const row = rowWords(bits, kernel);
+    const piece = pieceWords(layer, kernel);
+    return byBlock.map((_, at) => {
+      const input = Math.floor(at / piece);
+      const block = Math.floor((at % piece) / row);
+      return byBlock[(block * inputs + input) * row + (at % row)];
+    });
   }
   const { inChannels: inputs, outChannels: outputs } = layer;
   return packRows({ inputs, outputs, positions: 9, bits }, kernel, (i, o, k) => weight[(i * outputs + o) * 9 + k]);
@@ -195,8 +215,15 @@ function readoutRuns(layer: ReadoutLayer): Uint32Array {
   });
 }
 
-/** @param kernelOf kernel of a layer that runs in blocks: all but the prior's last */
-export function layOutWeights(model: IntegerModel, kernelOf: (layer: SpikingLayer) => Kernel): Weights {
+/**
+ * @param kernelOf kernel of a layer that runs in blocks: all but the prior's last
+ * @param isCached whether its rows are cached (row_cache.h)
+ */
+export function layOutWeights(
+  model: IntegerModel,
+  kernelOf: (layer: SpikingLayer) => Kernel,
+  isCached: (layer: SpikingLayer) => boolean = () => false,
+): Weights {
   const parts: { name: string; words: ArrayLike<number> }[] = [];
   const add = (name: string, words: ArrayLike<number>): void => {
     parts.push({ name, words });
@@ -208,7 +235,7 @@ export function layOutWeights(model: IntegerModel, kernelOf: (layer: SpikingLaye
       continue;
     }
     const kernel = kernelOf(layer);
-    add(`${layer.name}.weight`, layerRows(layer, kernel));
+    add(`${layer.name}.weight`, layerRows(layer, kernel, isCached(layer)));
     add(`${layer.name}.params`, isWide(kernel) ? wideParams(layer, kernel) : packParams(layer, true));
   }
   add(`${model.readout.name}.weight`, readoutRuns(model.readout));

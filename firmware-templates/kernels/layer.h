@@ -20,11 +20,13 @@ enum {
 };
 
 typedef struct {
-    const uint32_t *weights; /* blocks of 8 or 16 output channels; each: kernel positions x inputs x row words */
+    const uint32_t *weights; /* blocks of 8 or 16 output channels; each: kernel positions x inputs x row words. Of a cached
+                              * layer (row_cache.h): inputs x blocks x row words */
     const uint32_t *params;  /* blocks of 8: for each channel, padded to whole blocks, bias and threshold; of 16: wide.h */
     const uint16_t *members; /* halves with groups of inputs: the inputs, group by group; else NULL */
     uint32_t inputs;         /* input channels */
     uint32_t outputs;        /* output channels */
+    uint32_t block_words;    /* linear layers: from one block's row to the next one's */
     uint32_t in_size;        /* height and width of the input map; 1 for a linear layer */
     uint8_t weight_bits;     /* 8 or 4 */
     uint8_t fraction_bits;   /* F of rule W2 */

@@ -5,36 +5,35 @@
 #ifndef FSVAE_PRIOR_H
 #define FSVAE_PRIOR_H
 
-#include "fetch.h"
-#include "wide.h"
+#include "row_cache.h"
 
 /* One step of a hidden layer, eight channels at a time.
  *
- * carried: one membrane for each output, kept between steps. events: this step's inputs. fired: takes one byte for each
+ * carried: one membrane for each output, kept between steps. taps: this step's inputs, block 0. fired: takes one byte for each
  * block, bit c for its channel c (rule T1). */
-static inline void fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const uint16_t *events,
-                                        uint32_t count, uint8_t *fired, unsigned step, const fsvae_watch *watch)
+static inline void fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const fsvae_cursor *taps,
+                                        unsigned tap_count, uint8_t *fired, unsigned step, const fsvae_watch *watch)
 {
-    uint32_t block_words = layer->inputs * fsvae_row_words(layer);
-    uint16_t this_step = (uint16_t)count;
     for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
         uint32_t first = block * FSVAE_BLOCK;
         uint32_t channels = layer->outputs - first < FSVAE_BLOCK ? layer->outputs - first : FSVAE_BLOCK;
         fsvae_cell cells[FSVAE_BLOCK];
         int32_t membranes[FSVAE_BLOCK];
         fsvae_sums sums;
-        fsvae_cursor tap;
+        fsvae_cursor block_taps[FSVAE_MOST_STEP_TAPS];
+        const fsvae_cursor *end = block_taps + tap_count;
         uint32_t bits = 0;
         fsvae_load_cells(layer, block, cells);
-        tap.rows = layer->weights + block * block_words;
-        tap.list = events;
-        tap.count = &this_step;
+        for (unsigned tap = 0; tap < tap_count; tap++) {
+            block_taps[tap] = taps[tap];
+            block_taps[tap].rows += block * layer->block_words;
+        }
         if (layer->kernel != FSVAE_KERNEL_PLAIN) {
             fsvae_lanes lanes;
-            fsvae_gather_lanes(layer, &lanes, &tap, &tap + 1, 0);
+            fsvae_gather_lanes(layer, &lanes, block_taps, end, 0);
             fsvae_unpack(&lanes, &sums);
         } else {
-            fsvae_gather_plain(&sums, &tap, &tap + 1, 0, layer->weight_bits);
+            fsvae_gather_plain(&sums, block_taps, end, 0, layer->weight_bits);
         }
         for (uint32_t c = 0; c < channels; c++) {
             cells[c].carried = carried[first + c];

@@ -682,22 +682,28 @@ static inline void fsvae_wide_begin(const fsvae_layer *layer, fsvae_wide_cells *
     }
 }
 
-/* One step of a hidden layer of the prior. cells: kept between steps. list: this step's events.
- * fired: takes bit c for the layer's channel c (rule T1). */
-static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_cells *cells, const uint16_t *list,
-                                          uint8_t *fired, unsigned step, const fsvae_watch *watch)
+/* One step of a hidden layer of the prior. cells: kept between steps. taps: lists of this step's events and the rows that
+ * they name, block 0. fired: takes bit c for the layer's channel c (rule T1). */
+static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_cells *cells, const fsvae_cursor *taps,
+                                          unsigned tap_count, uint8_t *fired, unsigned step, const fsvae_watch *watch)
 {
     uint32_t correction[FSVAE_TIME_STEPS];
     const int probing = fsvae_probing(watch, layer->row, step);
+    uint16_t nothing[FSVAE_LIST_HEAD];
     fsvae_wide_run run;
-    correction[step] = fsvae_wide_correction(list[1]);
+    fsvae_seal_list(nothing, 0, 0);
+    correction[step] = 0;
     run.step = step;
     run.end = step + 1u;
     run.correction = correction + step;
-    run.taps = 1;
+    run.taps = tap_count == 3u ? 4u : tap_count;
     run.stride = 0;
-    run.list[3] = list;
-    run.rows[3] = layer->weights;
+    for (unsigned tap = 0; tap < run.taps; tap++) {
+        unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u - tap;
+        run.list[slot] = tap < tap_count ? taps[tap].list : nothing;
+        run.rows[slot] = tap < tap_count ? taps[tap].rows : layer->weights;
+        correction[step] += fsvae_wide_correction(run.list[slot][1]);
+    }
     for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE, cells++) {
         uint32_t bits = 0;
         run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
@@ -708,7 +714,9 @@ static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_c
         } else {
             fsvae_run_wide_bytes(&run);
         }
-        run.rows[3] += fsvae_wide_tap_words(layer);
+        for (unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
+            run.rows[slot] += layer->block_words;
+        }
         for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
             uint32_t now = cells->trains[p] >> step;
             bits |= ((now & 1u) | ((now >> 15) & 2u)) << (2u * p);

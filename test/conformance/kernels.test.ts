@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { loadBoard } from '../../boards/board.js';
 import { expectedModel, startBuild } from '../../cli/targets.js';
-import { makePlan } from '../../codegen/plan/plan.js';
+import { makePlan, type PlanOptions } from '../../codegen/plan/plan.js';
 import { buildProject, writeProject } from '../../codegen/project.js';
 import { verify } from '../../harness/verify.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
-import { randomModel, SHAPES } from '../support/random-model.js';
+import { randomModel, type RandomModelShape, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
 const IMAGES = 8;
 
@@ -21,10 +21,22 @@ describe('kernels on the emulated RP2040, models of every shape', function () {
   this.timeout(120_000);
   const board = loadBoard('rp2040');
 
-  for (const [name, shape] of Object.entries(SHAPES)) {
+  const cases: [string, RandomModelShape, PlanOptions][] = [
+    ...Object.entries(SHAPES).map(([name, shape]): [string, RandomModelShape, PlanOptions] => [name, shape, {}]),
+    ['rows cached in part, the rest read from two places', WIDE_PRIOR, { arenaRoomBytes: 52 * 1024 }],
+    ['rows not cached', WIDE_PRIOR, { arenaRoomBytes: 0 }],
+    [
+      'blocks of sixteen: rows cached in part, the rest read from two places',
+      WIDE_PRIOR_16,
+      { arenaRoomBytes: 52 * 1024 },
+    ],
+    ['blocks of sixteen: rows not cached', WIDE_PRIOR_16, { arenaRoomBytes: 0 }],
+  ];
+
+  for (const [name, shape, options] of cases) {
     it(name, async () => {
       const model = randomModel(41, shape);
-      const plan = makePlan(model, 'random');
+      const plan = makePlan(model, 'random', options);
       const folder = mkdtempSync(join(tmpdir(), 'fsvae-kernels-'));
       try {
         const build = await buildProject(writeProject(plan, board, folder), { extraFlags: ['-Werror'] });

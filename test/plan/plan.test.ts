@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { type BufferRequest, lowerBound, placeBuffers } from '../../codegen/plan/arena.js';
 import { budget, formatBudget, refusal } from '../../codegen/plan/budget.js';
-import { makePlan, type Plan } from '../../codegen/plan/plan.js';
+import { ARENA_ROOM_BYTES, makePlan, type Plan } from '../../codegen/plan/plan.js';
 import { type Kernel, layOutWeights, rowWords } from '../../codegen/plan/weights.js';
 import { randomModel, SHAPES, TINY_SHAPE } from '../support/random-model.js';
 import { shipped } from '../support/shipped.js';
@@ -113,6 +113,69 @@ describe('plan', () => {
         arenaRoomBytes: 0,
       });
       expect(kernels(other), what).to.not.include.members(['bytes']);
+    }
+  });
+
+  it('keeps rows of hidden layers in RAM as far as there is room, small layers first', () => {
+    const slots = (room?: number): number[] =>
+      makePlan(shipped('mnist').golden.model, 'mnist', room === undefined ? {} : { arenaRoomBytes: room }).hidden.map(
+        (layer) => layer.slots,
+      );
+    const { plan } = shipped('mnist');
+    expect(plan.arena.bytes).to.be.within(ARENA_ROOM_BYTES - 1024, ARENA_ROOM_BYTES);
+    const [first, second] = slots();
+    expect(first).to.equal(128);
+    expect(second).to.be.within(64, 128);
+    expect(slots(256 * 1024), 'an event reaches 128 rows of 512 bytes').to.deep.equal([128, 128]);
+    expect(slots(80 * 1024)).to.deep.equal([128, 0]);
+    expect(slots(0), 'what the decoder needs later').to.deep.equal([100, 0]);
+    expect(shipped('mnist-int4').plan.hidden.map((layer) => layer.slots)).to.deep.equal([128, 256]);
+  });
+
+  it('lays the rows of a cached layer out by input', () => {
+    const model = randomModel(24, TINY_SHAPE);
+    const [cached, plain] = [true, false].map((is) =>
+      layOutWeights(
+        model,
+        () => 'lanes',
+        () => is,
+      ),
+    );
+    const layer = model.prior[1];
+    const { offset, words } = cached.sections.find(({ name }) => name === `${layer.name}.weight`)!;
+    const blocks = Math.ceil(layer.outFeatures / 8);
+    expect(words).to.equal(layer.inFeatures * blocks * 2);
+    for (let input = 0; input < layer.inFeatures; input++) {
+      for (let block = 0; block < blocks; block++) {
+        for (let word = 0; word < 2; word++) {
+          expect(cached.words[offset + (input * blocks + block) * 2 + word]).to.equal(
+            plain.words[offset + (block * layer.inFeatures + input) * 2 + word],
+          );
+        }
+      }
+    }
+  });
+
+  it("lays a neuron's weights, bias and threshold out in one row in the prior's last layer", () => {
+    for (const bits of [8, 4] as const) {
+      const model = randomModel(25, { ...TINY_SHAPE, bits: [bits], hidden: [9, 13] });
+      const layer = model.prior[2];
+      const { words, sections } = layOutWeights(model, () => 'lanes');
+      const { offset } = sections.find(({ name }) => name === `${layer.name}.weight`)!;
+      const weightWords = bits === 8 ? 4 : 2;
+      for (let o = 0; o < layer.outFeatures; o++) {
+        const row = words.subarray(offset + o * (weightWords + 1), offset + (o + 1) * (weightWords + 1));
+        for (let i = 0; i < layer.inFeatures; i++) {
+          // prior.h: nibble n of a word is input n of eight in the order 0, 4, 1, 5, 2, 6, 3, 7.
+          const value =
+            bits === 8
+              ? (row[i >> 2] << (24 - 8 * (i & 3))) >> 24
+              : ((row[i >> 3] >>> (8 * (i & 3) + 4 * ((i >> 2) & 1))) & 15) - 8;
+          expect(value).to.equal(layer.weight[o * layer.inFeatures + i]);
+        }
+        expect((row[weightWords] << 16) >> 16).to.equal(layer.bias[o]);
+        expect(row[weightWords] >> 16).to.equal(layer.threshold[o]);
+      }
     }
   });
 

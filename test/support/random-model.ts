@@ -130,6 +130,10 @@ export function randomModel(seed: number, shape: RandomModelShape): IntegerModel
   };
 }
 
+/** Inputs of the second hidden layer beyond what an event reaches in place; in blocks of eight and of sixteen. */
+export const WIDE_PRIOR: RandomModelShape = { ...TINY_SHAPE, latentChannels: 40, hidden: [200, 520], timeSteps: 3 };
+export const WIDE_PRIOR_16: RandomModelShape = { ...WIDE_PRIOR, hidden: [208, 528] };
+
 /** One for every kernel variant and every edge: the table that the C is checked against. */
 export const SHAPES: Readonly<Record<string, RandomModelShape>> = {
   tiny: TINY_SHAPE,
