@@ -54,10 +54,10 @@ typedef struct {
 
 /* What a run of steps works on. Taps lie in the last slots. The assembly knows this layout, and that of the cells. */
 typedef struct {
+    fsvae_wide_cells *cells;
     uint32_t step;
     uint32_t end;
-    const uint32_t *init;          /* 8 words: what the sums begin with */
-    fsvae_wide_cells *cells;
+    const uint32_t *init;          /* 8 words: what the sums begin with, from sum 3 on, then 0 to 2 */
     const uint32_t *correction;    /* bytes: for each step, from `step` on, what takes the events' bias off a pair */
     uint32_t taps;                 /* 1 to 4; 3 does not occur */
     uint32_t stride;               /* bytes from one step's events to the next one's */
@@ -200,7 +200,7 @@ static inline void fsvae_wide_integrate(const fsvae_wide_run *run, unsigned halv
                                         uint32_t membranes[FSVAE_WIDE_PAIRS])
 {
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        membranes[p] = run->init[p];
+        membranes[p] = run->init[(p + 5u) & 7u];
     }
     for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
         const uint16_t *list = run->list[tap] + step * (run->stride / 2u);
@@ -282,7 +282,7 @@ static inline uint32_t fsvae_wide_halfwords(const fsvae_layer *layer)
     return fsvae_list_halfwords(layer->inputs >> layer->group_bits);
 }
 
-/* A block's 16 words of parameters: what its sums begin with, and its membranes at rest. */
+/* A block's 16 words of parameters: what its sums begin with (fsvae_wide_run), and its membranes at rest. */
 static inline const uint32_t *fsvae_wide_params(const fsvae_layer *layer, uint32_t block)
 {
     return layer->params + block * 2u * FSVAE_WIDE_PAIRS;
@@ -339,8 +339,14 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_probe(const fsvae_layer *layer, const f
     }
 }
 
+/* Two neighbouring trains, which the wide kernels write as one word: of 16 steps, low half first. */
+typedef union {
+    uint16_t train[2];
+    uint32_t pair;
+} fsvae_train_pair;
+
 /* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
-static inline void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train *trains,
+static inline void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train_pair *trains,
                                     uint32_t neuron, const fsvae_watch *watch)
 {
     fsvae_wide_cells *cells = run->cells;
@@ -354,8 +360,7 @@ static inline void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_r
         fsvae_run_wide_kernel(layer, run);
     }
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        trains[2u * p] = (fsvae_train)(cells->trains[p] & 0xffffu);
-        trains[2u * p + 1u] = (fsvae_train)(cells->trains[p] >> 16);
+        trains[p].pair = cells->trains[p];
     }
 }
 
@@ -400,7 +405,7 @@ static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *l
         run.init = fsvae_wide_params(layer, block);
         run.rows[3] = fsvae_wide_near(layer->weights + block * words, words, room, watch);
         fsvae_wide_load(&cells, run.init);
-        fsvae_wide_block(layer, &run, trains + neuron, neuron, watch);
+        fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(trains + neuron), neuron, watch);
     }
 }
 
@@ -591,7 +596,8 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, con
                         fsvae_wide_correct(correction, run.list[slot], halfwords);
                     }
                 }
-                fsvae_wide_block(layer, &run, out + at, 4u * first * size * layer->outputs + at, watch);
+                fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(out + at),
+                                 4u * first * size * layer->outputs + at, watch);
             }
         }
     }
