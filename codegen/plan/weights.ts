@@ -104,6 +104,12 @@ function packRows(
 }
 
 /** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
+/** Kernel positions 3 * ky + kx as the kernels of blocks of eight read them. */
+const ROW_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
+
+/** The same for wide kernels: those of an even output row and column, of an odd column, of an odd row, of both (wide.h). */
+export const PARITY_ORDER = [4, 5, 3, 7, 1, 8, 6, 2, 0] as const;
+
 function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
   const { weight, weightBits: bits } = layer;
   if (layer.kind === 'linear') {
@@ -119,7 +125,12 @@ function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cach
     });
   }
   const { inChannels: inputs, outChannels: outputs } = layer;
-  return packRows({ inputs, outputs, positions: 9, bits }, kernel, (i, o, k) => weight[(i * outputs + o) * 9 + k]);
+  const positions = isWide(kernel) ? PARITY_ORDER : ROW_ORDER;
+  return packRows(
+    { inputs, outputs, positions: 9, bits },
+    kernel,
+    (i, o, n) => weight[(i * outputs + o) * 9 + positions[n]],
+  );
 }
 
 function wordsOfBytes(bytes: Uint8Array): Uint32Array {

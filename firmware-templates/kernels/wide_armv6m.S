@@ -163,8 +163,8 @@
     add r6, lr
     .endm
 
-    .macro RUN name, event, size, bytes
-    .section .text.\name, "ax", %progbits
+    .macro RUN name, section, event, size, bytes
+    .section \section\().\name, "ax", %progbits
     .balign 4
 61: TAP 0, \event, \size
     TAP 1, \event, \size
@@ -278,8 +278,8 @@
 10: .word 0x00ff00ff
     .endm
 
-    RUN fsvae_run_wide_bytes, EVENT_BYTES, 40, 1
-    RUN fsvae_run_wide_halves, EVENT_HALVES, 26, 0
+    RUN fsvae_run_wide_bytes, .ramcode, EVENT_BYTES, 40, 1
+    RUN fsvae_run_wide_halves, .text, EVENT_HALVES, 26, 0
 
 #endif
 
