@@ -124,6 +124,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     rows:
       planned.kernel === 'halves' ? `AT(const uint32_t, ROWS_${i})` : `${layerIdentifier(planned.layer.name)}.weights`,
     listRow: isWide(planned.kernel) ? 'fsvae_wide_list_row' : 'fsvae_list_row',
+    listWatch: isWide(planned.kernel) ? ', watch' : '',
     rowMask: planned.wholeMap ? '0xffffffffu' : '1u',
     input: `MAP_${i}`,
     output: `MAP_${i + 1}`,

@@ -151,9 +151,9 @@ function buffers(
   add('latent_events', timeSteps * listBytes(latentChannels, choose(model.decoderInput)), DECODER_INPUT);
   if (!isWide(choose(model.decoderInput).kernel)) add('latent_count', timeSteps * 2, DECODER_INPUT);
   if (choose(model.decoderInput).staged) {
-    // Parameters, and the rows of two blocks.
+    // Parameters, and the rows of two parts of two blocks each.
     const { outFeatures } = model.decoderInput;
-    add('latent_rows', 4 * outFeatures + 2 * flashBytes(model.decoderInput, choose(model.decoderInput)), DECODER_INPUT);
+    add('latent_rows', 4 * outFeatures + 4 * flashBytes(model.decoderInput, choose(model.decoderInput)), DECODER_INPUT);
   }
   add('map_0', model.decoderInput.outFeatures * trainBytes, DECODER_INPUT, mapPhase(0));
   model.decoder.forEach((layer, i) => {
@@ -322,7 +322,7 @@ function chooseKernels(
 /**
  * RAM that an arena may take for speed alone: with stack, frame, image and program it stays below 128 KB.
  */
-export const ARENA_ROOM_BYTES = 106 * 1024;
+export const ARENA_ROOM_BYTES = 104 * 1024;
 
 export interface PlanOptions {
   /** RAM, in bytes, that the arena may take for speed; 0: no more than it must. Default: ARENA_ROOM_BYTES. */

@@ -168,6 +168,7 @@ static void monitor_restart(void)
     }
     monitor.probe_layer = -1;
     monitor.fetcher = port_fetcher();
+    monitor.team = port_team();
 }
 
 static int sample(uint64_t seed)

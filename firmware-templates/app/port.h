@@ -37,6 +37,9 @@ void port_serial_number(char text[33]);
 /* Brings constants of the library into RAM ahead of their use; NULL where they are read without waits. */
 const fsvae_fetcher *port_fetcher(void);
 
+/* A second processor for the library's work; NULL where there is none. */
+const fsvae_team *port_team(void);
+
 /* Restarts the application, or (to_boot_loader != 0) enters the boot loader. Returns only where that is impossible. */
 void port_reset(int to_boot_loader);
 

@@ -151,8 +151,20 @@ static inline void fsvae_unpack(const fsvae_lanes *lanes, fsvae_sums *sums)
 typedef struct {
     fsvae_monitor *monitor; /* NULL: nobody watches */
     const fsvae_fetcher *fetcher; /* NULL: constants are read where they lie */
+    void (*both)(fsvae_work work, void *job); /* NULL: one processor does all */
     uint64_t lap;           /* clock at the end of the last row */
 } fsvae_watch;
+
+/* Runs a piece of work on as many processors as there are. */
+static FSVAE_INLINE void fsvae_share(const fsvae_watch *watch, fsvae_work work, void *job)
+{
+    if (watch->both != NULL) {
+        watch->both(work, job);
+    } else {
+        volatile fsvae_work alone = work; /* a branch does not reach from flash to RAM */
+        alone(job, 0, 1);
+    }
+}
 
 static inline int fsvae_tracing(const fsvae_watch *watch)
 {

@@ -438,47 +438,83 @@ static FSVAE_INLINE void fsvae_wide_done(const fsvae_wide_source *source, uint32
     }
 }
 
-/* A linear layer over all steps: one position, one tap, a block after the other. */
-static FSVAE_RAM_CODE("fsvae_wide_linear_run") void fsvae_wide_linear_run(fsvae_wide_source *source,
-                                                                        const uint16_t *list, fsvae_train *trains)
+/* A linear layer over all steps: one position, one tap. Blocks first .. last - 1. */
+typedef struct {
+    const fsvae_layer *layer;
+    const fsvae_watch *watch;
+    const uint32_t *rows; /* of the first block */
+    const uint16_t *list;
+    const uint32_t *correction;
+    fsvae_train *trains;
+    uint32_t first;
+    uint32_t last;
+} fsvae_wide_linear_job;
+
+static FSVAE_RAM_CODE("fsvae_wide_linear_blocks") void fsvae_wide_linear_blocks(void *work, uint32_t member,
+                                                                              uint32_t members)
 {
-    const fsvae_layer *layer = &source->layer;
-    const uint32_t words = fsvae_wide_tap_words(layer);
-    const uint32_t halfwords = fsvae_wide_halfwords(layer);
-    const uint32_t *rows = layer->weights;
-    uint32_t correction[FSVAE_TIME_STEPS];
+    const fsvae_wide_linear_job *job = (const fsvae_wide_linear_job *)work;
+    const fsvae_layer *layer = job->layer;
     fsvae_wide_cells cells;
     fsvae_wide_run run;
-    fsvae_wide_correct(correction, list, halfwords, 0);
     run.step = 0;
     run.end = FSVAE_TIME_STEPS;
     run.cells = &cells;
-    run.correction = correction;
+    run.correction = job->correction;
     run.taps = 1;
-    run.stride = 2u * halfwords;
-    run.list[3] = list;
-    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE, rows += words) {
-        const uint32_t next_words = neuron + FSVAE_WIDE < layer->outputs ? words : 0u;
-        run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
-        run.rows[3] = fsvae_wide_next(source, rows, rows + words, next_words);
+    run.stride = 2u * fsvae_wide_halfwords(layer);
+    run.list[3] = job->list;
+    for (uint32_t block = job->first + member; block < job->last; block += members) {
+        const uint32_t neuron = block * FSVAE_WIDE;
+        run.init = fsvae_wide_params(layer, block);
+        run.rows[3] = job->rows + (block - job->first) * fsvae_wide_tap_words(layer);
         fsvae_wide_load(&cells, run.init);
-        fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(trains + neuron), neuron, &source->watch);
-        fsvae_wide_done(source, next_words);
+        fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(job->trains + neuron), neuron, job->watch);
     }
 }
 
-/* list: events of the inputs. room: NULL, or for the layer's parameters and the rows of two blocks. */
+/* Blocks whose rows are fetched at one go: one for each of two processors. */
+#define FSVAE_LINEAR_PART 2u
+
+static FSVAE_RAM_CODE("fsvae_wide_linear_run") void fsvae_wide_linear_run(fsvae_wide_source *source,
+                                                                        fsvae_wide_linear_job *job, uint32_t blocks)
+{
+    const uint32_t words = fsvae_wide_tap_words(job->layer);
+    const uint32_t *rows = job->layer->weights;
+    for (job->first = 0; job->first < blocks; job->first = job->last) {
+        const uint32_t part = blocks - job->first < FSVAE_LINEAR_PART ? blocks - job->first : FSVAE_LINEAR_PART;
+        const uint32_t left = blocks - job->first - part;
+        const uint32_t next_words = (left < FSVAE_LINEAR_PART ? left : FSVAE_LINEAR_PART) * words;
+        job->last = job->first + part;
+        job->rows = fsvae_wide_next(source, rows, rows + part * words, next_words);
+        fsvae_share(job->watch, fsvae_wide_linear_blocks, job);
+        fsvae_wide_done(source, next_words);
+        rows += part * words;
+    }
+}
+
+/* list: events of the inputs. room: NULL, or for the layer's parameters and the rows of four blocks. */
 static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *list, uint32_t *room,
                                      fsvae_train *trains, const fsvae_watch *watch)
 {
-    void (*volatile run)(fsvae_wide_source *, const uint16_t *, fsvae_train *) = fsvae_wide_linear_run;
-    const uint32_t words = fsvae_wide_tap_words(layer);
+    void (*volatile run)(fsvae_wide_source *, fsvae_wide_linear_job *, uint32_t) = fsvae_wide_linear_run;
+    const uint32_t blocks = layer->outputs / FSVAE_WIDE;
+    const uint32_t part_words =
+        (blocks < FSVAE_LINEAR_PART ? blocks : FSVAE_LINEAR_PART) * fsvae_wide_tap_words(layer);
+    uint32_t correction[FSVAE_TIME_STEPS];
     fsvae_wide_source source;
-    fsvae_wide_open(&source, layer, room, words, watch);
+    fsvae_wide_linear_job job;
+    fsvae_wide_correct(correction, list, fsvae_wide_halfwords(layer), 0);
+    fsvae_wide_open(&source, layer, room, part_words, watch);
     if (source.fetcher.begin != NULL) {
-        fsvae_fetch(&source.fetcher, source.room[0], layer->weights, words);
+        fsvae_fetch(&source.fetcher, source.room[0], layer->weights, part_words);
     }
-    run(&source, list, trains);
+    job.layer = &source.layer;
+    job.watch = &source.watch;
+    job.list = list;
+    job.correction = correction;
+    job.trains = trains;
+    run(&source, &job, blocks);
 }
 
 /* Lists of rows of the input map, by position: of all rows, or of two neighbouring ones that take turns. */
@@ -494,12 +530,20 @@ static FSVAE_INLINE uint16_t *fsvae_wide_position(const fsvae_layer *layer, cons
     return lists->list + position * (FSVAE_TIME_STEPS * fsvae_wide_halfwords(layer));
 }
 
-static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_train *in, uint32_t y,
-                                       const fsvae_wide_lists *lists)
+typedef struct {
+    const fsvae_layer *layer;
+    const fsvae_train *in;
+    const fsvae_wide_lists *lists;
+    uint32_t y;
+} fsvae_wide_list_job;
+
+static FSVAE_OUT_OF_LINE void fsvae_wide_list_positions(void *work, uint32_t member, uint32_t members)
 {
-    in += y * layer->in_size * layer->inputs;
-    for (uint32_t x = 0; x < layer->in_size; x++, in += layer->inputs) {
-        uint16_t *list = fsvae_wide_position(layer, lists, y, x);
+    const fsvae_wide_list_job *job = (const fsvae_wide_list_job *)work;
+    const fsvae_layer *layer = job->layer;
+    for (uint32_t x = member; x < layer->in_size; x += members) {
+        const fsvae_train *in = job->in + (job->y * layer->in_size + x) * layer->inputs;
+        uint16_t *list = fsvae_wide_position(layer, job->lists, job->y, x);
         if (layer->group_bits != 0u) {
             fsvae_list_groups(in, layer->members, layer->inputs, layer->group_bits, list);
         } else if (layer->kernel == FSVAE_KERNEL_HALVES) {
@@ -508,6 +552,13 @@ static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_tra
             fsvae_list_trains(in, layer->inputs, FSVAE_BYTES_BYTES, 0, list);
         }
     }
+}
+
+static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_train *in, uint32_t y,
+                                       const fsvae_wide_lists *lists, const fsvae_watch *watch)
+{
+    fsvae_wide_list_job job = {layer, in, lists, y};
+    fsvae_share(watch, fsvae_wide_list_positions, &job);
 }
 
 #if defined(FSVAE_WIDE_ASSEMBLY)
@@ -571,25 +622,45 @@ static inline void fsvae_expand_quads(const uint32_t *from, const uint16_t *memb
 }
 #endif
 
-/* Expands the rows of one kernel position of a block, times 2^F. from: the position's rows in flash. */
-static FSVAE_OUT_OF_LINE void fsvae_expand_tap(const fsvae_layer *layer, const uint32_t *from, uint32_t *to)
+/* One kernel position of a block, whose rows are to be expanded, times 2^F. */
+typedef struct {
+    const fsvae_layer *layer;
+    const uint32_t *from; /* the position's rows in flash */
+    uint32_t *to;
+} fsvae_wide_expand_job;
+
+static FSVAE_OUT_OF_LINE void fsvae_wide_expand_part(void *work, uint32_t member, uint32_t members)
 {
-    const uint32_t groups = layer->inputs >> layer->group_bits;
-    if (layer->weight_bits != 8u && layer->group_bits == 0u) {
-        for (uint32_t i = 0; i < layer->inputs; i++) {
-            fsvae_expand_nibbles(from + 2u * i, to + FSVAE_WIDE_PAIRS * i);
+    const fsvae_wide_expand_job *job = (const fsvae_wide_expand_job *)work;
+    const fsvae_layer *layer = job->layer;
+    const unsigned group_bits = layer->group_bits;
+    const uint32_t all = layer->inputs >> group_bits;
+    const uint32_t first = members == 1u || member == 0u ? 0u : all / 2u;
+    const uint32_t groups = (member + 1u == members ? all : all / 2u) - first;
+    const uint32_t group_words = FSVAE_WIDE_PAIRS * ((1u << (1u << group_bits)) - 1u);
+    const uint16_t *inputs = layer->members + (group_bits != 0u ? first << group_bits : 0u);
+    uint32_t *to = job->to + first * group_words;
+    if (groups == 0u) {
+        return;
+    }
+    if (group_bits == 0u) {
+        const uint32_t *from = job->from + first * (layer->weight_bits / 2u);
+        if (layer->weight_bits == 8u) {
+            fsvae_expand_bytes(from, to, groups);
+        } else {
+            for (uint32_t i = 0; i < groups; i++) {
+                fsvae_expand_nibbles(from + 2u * i, to + FSVAE_WIDE_PAIRS * i);
+            }
         }
     } else if (layer->weight_bits != 8u) {
-        fsvae_expand_groups(from, layer->members, to, groups, 1u << layer->group_bits, 4);
-    } else if (layer->group_bits == 0u) {
-        fsvae_expand_bytes(from, to, layer->inputs);
-    } else if (layer->group_bits == 1u) {
-        fsvae_expand_pairs(from, layer->members, to, groups);
+        fsvae_expand_groups(job->from, inputs, to, groups, 1u << group_bits, 4);
+    } else if (group_bits == 1u) {
+        fsvae_expand_pairs(job->from, inputs, to, groups);
     } else {
-        fsvae_expand_quads(from, layer->members, to, groups);
+        fsvae_expand_quads(job->from, inputs, to, groups);
     }
     if (layer->fraction_bits != 0u) {
-        for (uint32_t *end = to + fsvae_wide_tap_words(layer); to != end; to++) {
+        for (uint32_t *end = to + groups * group_words; to != end; to++) {
             *to <<= layer->fraction_bits;
         }
     }
@@ -612,19 +683,32 @@ static FSVAE_INLINE uint32_t fsvae_wide_parity_taps(uint32_t parity)
     return (1u + (parity & 1u)) << (parity >> 1);
 }
 
-/* Writes the outputs of one block and parity, of the input rows first <= y < last, which are listed, as is row `last` where
- * it exists. rows: of the parity's kernel positions. out: of output row 2 * first. */
-static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(
-    const fsvae_layer *layer, const uint32_t *rows, const fsvae_wide_lists *lists, uint32_t block, uint32_t parity,
-    uint32_t first, uint32_t last, fsvae_train *out, const fsvae_watch *watch)
+/* The outputs of one block and parity, of the input rows first <= y < last, which are listed, as is row `last` where it
+ * exists. Columns are dealt out in turns. */
+typedef struct {
+    const fsvae_layer *layer;
+    const fsvae_watch *watch;
+    const fsvae_wide_lists *lists;
+    const uint32_t *rows; /* of the parity's kernel positions */
+    uint32_t block;
+    uint32_t parity;
+    uint32_t first;
+    uint32_t last;
+    fsvae_train *out; /* from output row 2 * first on */
+} fsvae_wide_conv_job;
+
+static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void *work, uint32_t member,
+                                                                          uint32_t members)
 {
+    const fsvae_wide_conv_job *job = (const fsvae_wide_conv_job *)work;
+    const fsvae_layer *layer = job->layer;
     const uint32_t size = layer->in_size;
-    const uint32_t px = parity & 1u;
-    const uint32_t py = parity >> 1;
+    const uint32_t px = job->parity & 1u;
+    const uint32_t py = job->parity >> 1;
     const uint32_t tap_words = fsvae_wide_tap_words(layer);
     const uint32_t halfwords = fsvae_wide_halfwords(layer);
     const uint32_t position_halfwords = FSVAE_TIME_STEPS * halfwords;
-    const uint32_t *below = rows + (px + 1u) * tap_words; /* the input itself comes first, then the one beside it */
+    const uint32_t *below = job->rows + (px + 1u) * tap_words; /* after the input itself and the one beside it */
     uint32_t correction[FSVAE_TIME_STEPS];
     fsvae_wide_cells cells;
     fsvae_wide_run run;
@@ -633,33 +717,32 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(
     run.cells = &cells;
     run.correction = correction;
     run.stride = 2u * halfwords;
-    run.init = fsvae_wide_params(layer, block);
+    run.init = fsvae_wide_params(layer, job->block);
     fsvae_wide_load(&cells, run.init);
-    for (uint32_t y = first; y < last; y++) {
+    for (uint32_t y = job->first; y < job->last; y++) {
         const int has_below = py != 0u && y + 1u < size;
-        const uint16_t *list = fsvae_wide_position(layer, lists, y, 0);
-        const uint16_t *list_below = fsvae_wide_position(layer, lists, y + 1u, 0);
-        uint32_t at = ((2u * (y - first) + py) * 2u * size + px) * layer->outputs + block * FSVAE_WIDE;
-        for (uint32_t x = 0; x < size; x++, at += 2u * layer->outputs) {
+        const uint16_t *list = fsvae_wide_position(layer, job->lists, y, member);
+        const uint16_t *list_below = fsvae_wide_position(layer, job->lists, y + 1u, member);
+        uint32_t at = ((2u * (y - job->first) + py) * 2u * size + 2u * member + px) * layer->outputs +
+                      job->block * FSVAE_WIDE;
+        for (uint32_t x = member; x < size; x += members) {
             const int has_beside = px != 0u && x + 1u < size;
             unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u;
-            run.rows[slot] = rows;
+            run.rows[slot] = job->rows;
             run.list[slot] = list;
-            list += position_halfwords;
             if (has_beside) {
                 slot--;
-                run.rows[slot] = rows + tap_words;
-                run.list[slot] = list;
+                run.rows[slot] = job->rows + tap_words;
+                run.list[slot] = list + position_halfwords;
             }
             if (has_below) {
                 slot--;
                 run.rows[slot] = below;
                 run.list[slot] = list_below;
-                list_below += position_halfwords;
                 if (has_beside) {
                     slot--;
                     run.rows[slot] = below + tap_words;
-                    run.list[slot] = list_below;
+                    run.list[slot] = list_below + position_halfwords;
                 }
             }
             run.taps = FSVAE_MOST_WIDE_TAPS - slot;
@@ -668,32 +751,31 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(
                     fsvae_wide_correct(correction, run.list[slot], halfwords, slot + run.taps != FSVAE_MOST_WIDE_TAPS);
                 }
             }
-            fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(out + at),
-                             4u * first * size * layer->outputs + at, watch);
+            fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(job->out + at),
+                             4u * job->first * size * layer->outputs + at, job->watch);
+            list += members * position_halfwords;
+            list_below += members * position_halfwords;
+            at += 2u * members * layer->outputs;
         }
     }
 }
 
-typedef void (*fsvae_wide_parity_kernel)(const fsvae_layer *, const uint32_t *, const fsvae_wide_lists *, uint32_t,
-                                         uint32_t, uint32_t, uint32_t, fsvae_train *, const fsvae_watch *);
-
 /* A block's rows of bytes, parity after parity, in RAM where they can be fetched. */
 static FSVAE_RAM_CODE("fsvae_wide_conv_bytes") void fsvae_wide_conv_bytes(fsvae_wide_source *source,
-                                                                        const fsvae_wide_lists *lists, uint32_t first,
-                                                                        uint32_t last, fsvae_train *out)
+                                                                        fsvae_wide_conv_job *job)
 {
     const fsvae_layer *layer = &source->layer;
     const uint32_t tap_words = fsvae_wide_tap_words(layer);
     const uint32_t blocks = layer->outputs / FSVAE_WIDE;
     const uint32_t *rows = layer->weights;
-    for (uint32_t block = 0; block < blocks; block++) {
-        for (uint32_t parity = 0; parity < FSVAE_PARITIES; parity++) {
+    for (job->block = 0; job->block < blocks; job->block++) {
+        for (job->parity = 0; job->parity < FSVAE_PARITIES; job->parity++) {
+            const uint32_t parity = job->parity;
             const uint32_t *next = rows + fsvae_wide_parity_taps(parity) * tap_words;
-            const uint32_t next_words =
-                parity + 1u < FSVAE_PARITIES ? fsvae_wide_parity_taps(parity + 1u) * tap_words
-                                             : (block + 1u < blocks ? tap_words : 0u);
-            const uint32_t *now = fsvae_wide_next(source, rows, next, next_words);
-            fsvae_wide_conv_parity(layer, now, lists, block, parity, first, last, out, &source->watch);
+            const uint32_t next_words = parity + 1u < FSVAE_PARITIES ? fsvae_wide_parity_taps(parity + 1u) * tap_words
+                                                                     : (job->block + 1u < blocks ? tap_words : 0u);
+            job->rows = fsvae_wide_next(source, rows, next, next_words);
+            fsvae_share(job->watch, fsvae_wide_conv_parity, job);
             fsvae_wide_done(source, next_words);
             rows = next;
         }
@@ -707,6 +789,7 @@ static inline void fsvae_wide_expand(const fsvae_layer *layer, uint32_t block, u
 {
     const uint32_t flash_words = layer->inputs * (layer->weight_bits / 2u);
     const uint32_t *from = layer->weights + (block * 9u + first) * flash_words;
+    fsvae_wide_expand_job job = {layer, NULL, NULL};
     for (; taps != 0u; taps--, from += flash_words) {
         uint32_t *next = room + fsvae_wide_tap_words(layer);
         const uint32_t *near = from;
@@ -714,20 +797,23 @@ static inline void fsvae_wide_expand(const fsvae_layer *layer, uint32_t block, u
             fsvae_fetch(watch->fetcher, next, from, flash_words);
             near = next;
         }
-        fsvae_expand_tap(layer, near, room);
+        job.from = near;
+        job.to = room;
+        fsvae_share(watch, fsvae_wide_expand_part, &job);
         room = next;
     }
 }
 
-/* Output rows 2y and 2y + 1 of the last layer, of which rows y and y + 1 are listed. rows: in flash, or as expanded. */
+/* Output rows 2y and 2y + 1, of which rows y and y + 1 are listed. rows: in flash, or all as expanded. */
 static inline void fsvae_wide_conv_row(const fsvae_layer *layer, const fsvae_wide_lists *lists, const uint32_t *rows,
                                        uint32_t y, fsvae_train *out, const fsvae_watch *watch)
 {
-    volatile fsvae_wide_parity_kernel run = fsvae_wide_conv_parity;
     const uint32_t tap_words = fsvae_wide_tap_words(layer);
-    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++, rows += 9u * tap_words) {
-        for (uint32_t parity = 0; parity < FSVAE_PARITIES; parity++) {
-            run(layer, rows + fsvae_wide_parity_first(parity) * tap_words, lists, block, parity, y, y + 1u, out, watch);
+    fsvae_wide_conv_job job = {layer, watch, lists, rows, 0, 0, y, y + 1u, out};
+    for (; job.block < layer->outputs / FSVAE_WIDE; job.block++) {
+        for (job.parity = 0; job.parity < FSVAE_PARITIES; job.parity++) {
+            fsvae_share(watch, fsvae_wide_conv_parity, &job);
+            job.rows += fsvae_wide_parity_taps(job.parity) * tap_words;
         }
     }
 }
@@ -748,37 +834,38 @@ static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsv
 {
     const uint32_t size = layer->in_size;
     const uint32_t tap_words = fsvae_wide_tap_words(layer);
+    fsvae_wide_conv_job job = {layer, watch, lists, room, 0, 0, 0, size, out};
     if (lists->row_mask == 1u) {
-        fsvae_wide_list_row(layer, in, 0, lists);
+        fsvae_wide_list_row(layer, in, 0, lists, watch);
         for (uint32_t y = 0; y < size; y++) {
             if (y + 1u < size) {
-                fsvae_wide_list_row(layer, in, y + 1u, lists);
+                fsvae_wide_list_row(layer, in, y + 1u, lists, watch);
             }
             fsvae_wide_conv_row(layer, lists, layer->weights, y, out + 4u * y * size * layer->outputs, watch);
         }
         return;
     }
     for (uint32_t y = 0; y < size; y++) {
-        fsvae_wide_list_row(layer, in, y, lists);
+        fsvae_wide_list_row(layer, in, y, lists, watch);
     }
     if (layer->kernel == FSVAE_KERNEL_HALVES) {
-        volatile fsvae_wide_parity_kernel run = fsvae_wide_conv_parity;
-        for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
-            for (uint32_t parity = 0; parity < FSVAE_PARITIES; parity++) {
-                fsvae_wide_expand(layer, block, fsvae_wide_parity_first(parity), fsvae_wide_parity_taps(parity), room,
-                                  watch);
-                run(layer, room, lists, block, parity, 0, size, out, watch);
+        for (; job.block < layer->outputs / FSVAE_WIDE; job.block++) {
+            for (job.parity = 0; job.parity < FSVAE_PARITIES; job.parity++) {
+                fsvae_wide_expand(layer, job.block, fsvae_wide_parity_first(job.parity),
+                                  fsvae_wide_parity_taps(job.parity), room, watch);
+                fsvae_share(watch, fsvae_wide_conv_parity, &job);
             }
         }
     } else {
-        void (*volatile run)(fsvae_wide_source *, const fsvae_wide_lists *, uint32_t, uint32_t, fsvae_train *) =
-            fsvae_wide_conv_bytes;
+        void (*volatile run)(fsvae_wide_source *, fsvae_wide_conv_job *) = fsvae_wide_conv_bytes;
         fsvae_wide_source source;
         fsvae_wide_open(&source, layer, room, 2u * tap_words, watch); /* parities take turns: 1 and 2, 2 and 4 */
         if (source.fetcher.begin != NULL) {
             fsvae_fetch(&source.fetcher, source.room[0], layer->weights, tap_words);
         }
-        run(&source, lists, 0, size, out);
+        job.layer = &source.layer;
+        job.watch = &source.watch;
+        run(&source, &job);
     }
 }
 
@@ -791,19 +878,60 @@ static inline void fsvae_wide_begin(const fsvae_layer *layer, fsvae_wide_cells *
     }
 }
 
-/* One step of a hidden layer of the prior. cells: kept between steps. taps: lists of this step's events and the rows that
- * they name, block 0. fired: takes bit c for the layer's channel c (rule T1). */
+/* One step of a hidden layer of the prior. */
+typedef struct {
+    const fsvae_layer *layer;
+    const fsvae_watch *watch;
+    fsvae_wide_cells *cells;
+    const fsvae_wide_run *run; /* of block 0 */
+    uint8_t *fired;
+} fsvae_wide_step_job;
+
+static FSVAE_OUT_OF_LINE void fsvae_wide_step_blocks(void *work, uint32_t member, uint32_t members)
+{
+    const fsvae_wide_step_job *job = (const fsvae_wide_step_job *)work;
+    const fsvae_layer *layer = job->layer;
+    const uint32_t step = job->run->step;
+    const int probing = fsvae_probing(job->watch, layer->row, step);
+    fsvae_wide_run run = *job->run;
+    for (uint32_t block = member; block < layer->outputs / FSVAE_WIDE; block += members) {
+        uint32_t bits = 0;
+        run.cells = job->cells + block;
+        run.init = fsvae_wide_params(layer, block);
+        for (unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
+            run.rows[slot] = job->run->rows[slot] + block * layer->block_words;
+        }
+        if (probing) {
+            fsvae_wide_run from_start = run; /* fsvae_wide_probe() counts from step 0 */
+            from_start.correction -= step;
+            fsvae_wide_probe(layer, &from_start, step, block * FSVAE_WIDE, job->watch);
+        } else {
+            fsvae_run_wide_kernel(layer, &run);
+        }
+        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+            uint32_t now = run.cells->trains[p] >> step;
+            bits |= ((now & 1u) | ((now >> 15) & 2u)) << (2u * p);
+        }
+        job->fired[2u * block] = (uint8_t)bits;
+        job->fired[2u * block + 1u] = (uint8_t)(bits >> 8);
+    }
+}
+
+/* cells: kept between steps. taps: lists of this step's events and the rows that they name, block 0. fired: takes bit c for
+ * the layer's channel c (rule T1). */
 static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_cells *cells, const fsvae_cursor *taps,
                                           unsigned tap_count, uint8_t *fired, unsigned step, const fsvae_watch *watch)
 {
     uint32_t correction[FSVAE_TIME_STEPS];
-    const int probing = fsvae_probing(watch, layer->row, step);
     uint16_t nothing[FSVAE_LIST_HEAD];
     fsvae_wide_run run;
+    fsvae_wide_step_job job = {layer, watch, cells, &run, fired};
     fsvae_seal_list(nothing, 0, 0);
     correction[step] = 0;
+    run.cells = cells;
     run.step = step;
     run.end = step + 1u;
+    run.init = layer->params;
     run.correction = correction + step;
     run.taps = tap_count == 3u ? 4u : tap_count;
     run.stride = 0;
@@ -813,26 +941,7 @@ static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_c
         run.rows[slot] = tap < tap_count ? taps[tap].rows : layer->weights;
         correction[step] += fsvae_wide_correction(run.list[slot][1]);
     }
-    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE, cells++) {
-        uint32_t bits = 0;
-        run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
-        run.cells = cells;
-        if (probing) {
-            run.correction = correction; /* fsvae_wide_probe() counts from step 0 */
-            fsvae_wide_probe(layer, &run, step, neuron, watch);
-        } else {
-            fsvae_run_wide_kernel(layer, &run);
-        }
-        for (unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
-            run.rows[slot] += layer->block_words;
-        }
-        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-            uint32_t now = cells->trains[p] >> step;
-            bits |= ((now & 1u) | ((now >> 15) & 2u)) << (2u * p);
-        }
-        fired[neuron / 8u] = (uint8_t)bits;
-        fired[neuron / 8u + 1u] = (uint8_t)(bits >> 8);
-    }
+    fsvae_share(watch, fsvae_wide_step_blocks, &job);
 }
 
 #endif

@@ -128,6 +128,11 @@ const fsvae_fetcher *port_fetcher(void)
     return NULL;
 }
 
+const fsvae_team *port_team(void)
+{
+    return NULL;
+}
+
 void port_serial_number(char text[33])
 {
     text[0] = 0;
