@@ -9,6 +9,7 @@ import {
   isWide,
   type Kernel,
   lazyRowWords,
+  lazySpreadWords,
   lazyWeightWords,
   pieceWords,
   rowBytes,
@@ -133,6 +134,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     ...layerFields(plan, plan.lazy.layer, plan.lazy.bounds),
     rowWords: lazyRowWords(plan.lazy.layer),
     weightWords: lazyWeightWords(plan.lazy.layer),
+    spreadWords: lazySpreadWords(plan.lazy.layer),
     wideParams: plan.lazy.wideParams ? 1 : 0,
     row: plan.lazy.row,
   };

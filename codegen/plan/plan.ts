@@ -13,7 +13,7 @@ import {
   type Kernel,
   layOutWeights,
   lazyRowWords,
-  lazyWeightWords,
+  lazySpreadWords,
   needsWideParams,
   pieceWords,
   rowBytes,
@@ -130,9 +130,9 @@ function buffers(
   add('history_count', timeSteps * 2, PRIOR);
   add('lazy_membrane', last.outFeatures * membraneBytes, PRIOR);
   add('lazy_known', last.outFeatures, PRIOR);
-  add('lazy_row_0', 4 * lazyRowWords(last), PRIOR);
-  add('lazy_row_1', 4 * lazyRowWords(last), PRIOR);
-  add('lazy_spread', last.weightBits === 8 ? 4 : 8 * lazyWeightWords(last), PRIOR);
+  // For two processors, and for each of them the row that it evaluates and the one under way.
+  add('lazy_rows', 2 * 2 * 4 * lazyRowWords(last), PRIOR);
+  add('lazy_spread', 2 * 4 * lazySpreadWords(last), PRIOR);
   add('z_events', listBytes(latentChannels, hidden.length === 0 ? PLAIN : choose(hidden[0])), PRIOR);
   hidden.forEach((layer, i) => {
     if (isWide(choose(layer).kernel))
@@ -178,7 +178,7 @@ function buffers(
   const { size, inChannels, outChannels } = model.readout;
   add('row_pair', 2 * size * inChannels * trainBytes, lastMap);
   add('readout_weights', outChannels * inChannels * 9 * 4, lastMap);
-  add('readout_membranes', outChannels * 4 * (size + 2) * 4, lastMap);
+  add('readout_membranes', 2 * outChannels * 4 * (size + 2) * 4, lastMap);
   add('coefficient_tables', trainBytes * 512, lastMap);
   return requests;
 }

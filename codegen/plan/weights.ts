@@ -200,6 +200,11 @@ export function lazyRowWords(layer: LinearLayer): number {
   return lazyWeightWords(layer) + (needsWideParams(layer) ? 2 : 1);
 }
 
+/** Words that a row of nibbles takes when its weights are spread to bytes; a row of bytes takes none, but a place. */
+export function lazySpreadWords(layer: LinearLayer): number {
+  return layer.weightBits === 8 ? 1 : 2 * lazyWeightWords(layer);
+}
+
 /** Rows of the prior's last layer, a neuron each, in the order of prior.h. */
 function lazyRows(layer: LinearLayer): Uint32Array {
   const { inFeatures, outFeatures, weight, weightBits } = layer;

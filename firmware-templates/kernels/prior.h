@@ -89,16 +89,21 @@ typedef struct {
     uint8_t row;
 } fsvae_lazy_layer;
 
+/* Choices that are evaluated at the same time: one for each of two processors. */
+#define FSVAE_MOST_ABREAST 2u
+
 typedef struct {
     fsvae_lazy_layer layer;  /* a copy: the original may be out of reach */
+    fsvae_watch watch;       /* likewise */
     fsvae_fetcher fetcher;   /* likewise; begin NULL: none, and rows are read where they lie */
     fsvae_membrane *carried; /* outputs: membrane after the last step whose outcome is known exactly */
     uint8_t *known;          /* outputs: how many steps are known; 0: none, the neuron rests at 0 */
     const uint16_t *events;  /* T x inputs: the inputs that fired, step by step */
     const uint16_t *count;   /* T */
-    uint32_t *fetched[2];    /* row_words each: the row that is evaluated and the one that is under way, in turns */
-    uint32_t *spread;        /* 4 bits: the row's weights in bytes */
-    uint32_t turn;           /* which of `fetched` is evaluated next */
+    uint32_t *fetched[2][FSVAE_MOST_ABREAST]; /* row_words each: rows that are evaluated and those under way, in turns */
+    uint32_t *spread[FSVAE_MOST_ABREAST];     /* 4 bits: the row's weights in bytes */
+    uint32_t turn;           /* which of `fetched` are evaluated next */
+    uint32_t abreast;        /* 1, or 2 where two processors share the work */
 } fsvae_lazy_state;
 
 /* Sum of the bytes of a row that the events name. */
@@ -144,8 +149,8 @@ static FSVAE_INLINE void fsvae_spread_nibbles(const uint32_t *row, uint32_t word
  *
  * exact: go back to what is known exactly at once, so that the membrane is exact (for probes).
  * membrane: takes the membrane before reset, or its lower bound where that is enough to know. */
-static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t *row, uint32_t neuron, unsigned step,
-                                         int exact, int32_t *membrane)
+static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t *row, uint32_t *spread,
+                                         uint32_t neuron, unsigned step, int exact, int32_t *membrane)
 {
     const fsvae_lazy_layer *layer = &state->layer;
     const uint32_t *params = row + layer->weight_words;
@@ -164,8 +169,8 @@ static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t
         threshold = fsvae_high_s16(params[0]);
     }
     if (layer->weight_bits != 8u) {
-        fsvae_spread_nibbles(row, layer->weight_words, state->spread);
-        weights = (const int8_t *)state->spread;
+        fsvae_spread_nibbles(row, layer->weight_words, spread);
+        weights = (const int8_t *)spread;
         nibble_bias = 8;
     }
     for (;;) {
@@ -214,52 +219,105 @@ static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t
     }
 }
 
-/* The choices of channels first .. last - 1 at a step, each while the row of the one after it is fetched. choices: of this
+static FSVAE_INLINE uint32_t fsvae_lazy_neuron(uint32_t channel, uint32_t choice)
+{
+    return channel * FSVAE_CHOICES + choice;
+}
+
+/* Choices that are evaluated at the same time, from `channel` on. */
+typedef struct {
+    fsvae_lazy_state *state;
+    const uint8_t *choices; /* of this step, by channel */
+    const uint32_t *second; /* NULL, or a row to fetch after the one under way */
+    uint32_t channel;
+    uint32_t last;          /* channel that is not evaluated */
+    unsigned step;
+    int exact;
+    uint8_t fires[FSVAE_MOST_ABREAST];
+    int32_t membrane[FSVAE_MOST_ABREAST];
+} fsvae_lazy_job;
+
+static FSVAE_RAM_CODE("fsvae_lazy_member") void fsvae_lazy_member(void *work, uint32_t member, uint32_t members)
+{
+    fsvae_lazy_job *job = (fsvae_lazy_job *)work;
+    fsvae_lazy_state *state = job->state;
+    const uint32_t channel = job->channel + member;
+    (void)members;
+    if (channel < job->last) {
+        const uint32_t neuron = fsvae_lazy_neuron(channel, job->choices[channel]);
+        const uint32_t *row = state->fetcher.begin != NULL ? state->fetched[state->turn][member]
+                                                           : state->layer.rows + neuron * state->layer.row_words;
+        job->fires[member] = (uint8_t)fsvae_lazy_fires(state, row, state->spread[member], neuron, job->step, job->exact,
+                                                       &job->membrane[member]);
+    }
+    if (member == 0u && job->second != NULL) {
+        state->fetcher.wait();
+        state->fetcher.begin(state->fetched[state->turn ^ 1u][1], job->second, state->layer.row_words);
+    }
+}
+
+/* The choices of channels first .. last - 1 at a step, while the rows of those after them are fetched. choices: of this
  * step, followed by those of the next. fired: takes the channels that fire; their number is returned. */
 static FSVAE_RAM_CODE("fsvae_lazy_run") uint32_t fsvae_lazy_run(fsvae_lazy_state *state, const uint8_t *choices,
                                                                 uint32_t first, uint32_t last, unsigned step, int exact,
                                                                 int32_t *membrane, uint16_t *fired)
 {
+    fsvae_lazy_job job;
     uint32_t count = 0;
-    uint32_t base = first * FSVAE_CHOICES;
-    for (uint32_t c = first; c != last; c++) {
-        uint32_t neuron = base + choices[c];
-        const uint32_t *row = state->layer.rows + neuron * state->layer.row_words;
+    job.state = state;
+    job.choices = choices;
+    job.last = last;
+    job.step = step;
+    job.exact = exact;
+    for (job.channel = first; job.channel < last; job.channel += state->abreast) {
+        uint32_t next = job.channel + state->abreast; /* where it leaves this step, counted on into the next one's choices */
         int under_way = 0;
-        base += FSVAE_CHOICES;
-        if (state->fetcher.begin != NULL) {
-            row = state->fetched[state->turn];
-            state->turn ^= 1u;
-            if (c + 1u != FSVAE_LATENT_CHANNELS || step + 1u != FSVAE_TIME_STEPS) {
-                uint32_t next = (c + 1u != FSVAE_LATENT_CHANNELS ? base : 0u) + choices[c + 1u];
-                state->fetcher.begin(state->fetched[state->turn], state->layer.rows + next * state->layer.row_words,
-                                     state->layer.row_words);
-                under_way = 1;
+        if (next >= FSVAE_LATENT_CHANNELS) {
+            next = FSVAE_LATENT_CHANNELS;
+        }
+        job.second = NULL;
+        if (state->fetcher.begin != NULL && (next != FSVAE_LATENT_CHANNELS || step + 1u != FSVAE_TIME_STEPS)) {
+            const uint32_t channel = next != FSVAE_LATENT_CHANNELS ? next : 0u;
+            const fsvae_lazy_layer *layer = &state->layer;
+            state->fetcher.begin(state->fetched[state->turn ^ 1u][0],
+                                 layer->rows + fsvae_lazy_neuron(channel, choices[next]) * layer->row_words,
+                                 layer->row_words);
+            if (state->abreast > 1u && channel + 1u < FSVAE_LATENT_CHANNELS) {
+                job.second = layer->rows + fsvae_lazy_neuron(channel + 1u, choices[next + 1u]) * layer->row_words;
             }
+            under_way = 1;
         }
-        if (fsvae_lazy_fires(state, row, neuron, step, exact, membrane)) {
-            fired[count++] = (uint16_t)c;
-        }
+        fsvae_share(&state->watch, fsvae_lazy_member, &job);
         if (under_way) {
             state->fetcher.wait();
         }
+        state->turn ^= 1u;
+        for (uint32_t member = 0; member < state->abreast && job.channel + member < last; member++) {
+            if (job.fires[member] != 0u) {
+                fired[count++] = (uint16_t)(job.channel + member);
+            }
+        }
     }
+    *membrane = job.membrane[0];
     return count;
 }
 
-/* Before the first choice, whose neuron is `first`. The state's buffers are set. */
-static inline void fsvae_lazy_begin(fsvae_lazy_state *state, const fsvae_lazy_layer *layer, const fsvae_fetcher *fetcher,
-                                    uint32_t first)
+/* Before the first choices. The state's buffers are set. */
+static inline void fsvae_lazy_begin(fsvae_lazy_state *state, const fsvae_lazy_layer *layer, const uint8_t *choices,
+                                    const fsvae_watch *watch)
 {
     static const fsvae_fetcher none = {NULL, NULL};
     state->layer = *layer;
-    state->fetcher = fetcher != NULL ? *fetcher : none;
+    state->watch = *watch;
+    state->fetcher = watch->fetcher != NULL ? *watch->fetcher : none;
     state->turn = 0;
+    state->abreast = watch->both != NULL ? FSVAE_MOST_ABREAST : 1u;
     for (uint32_t i = 0; i < layer->outputs; i++) {
         state->known[i] = 0;
     }
-    if (fetcher != NULL) {
-        fsvae_fetch(fetcher, state->fetched[0], layer->rows + first * layer->row_words, layer->row_words);
+    for (uint32_t c = 0; watch->fetcher != NULL && c < state->abreast && c < FSVAE_LATENT_CHANNELS; c++) {
+        fsvae_fetch(watch->fetcher, state->fetched[0][c],
+                    layer->rows + fsvae_lazy_neuron(c, choices[c]) * layer->row_words, layer->row_words);
     }
 }
 

@@ -126,72 +126,93 @@ static FSVAE_OUT_OF_LINE void fsvae_readout_add(const fsvae_readout_run *run, co
 }
 #endif
 
-/* What the readout works with. */
+/* What the readout works with. Membranes are kept in two parts, what even and what odd rows of inputs give them, so that
+ * two processors can add at the same time. */
 typedef struct {
     const uint16_t *tables;
     const int32_t *expanded; /* channels x inputs x 9 */
-    int32_t *membranes;      /* channels x 4 x (size + 2): row r at slot r & 3, with a column to spare at either end */
+    int32_t *membranes;      /* 2 x channels x 4 x (size + 2): row r at slot r & 3, with a column to spare at either end */
 } fsvae_readout_state;
 
 static inline int32_t *fsvae_readout_membranes(const fsvae_readout_layer *layer, const fsvae_readout_state *state,
-                                               uint32_t o, uint32_t row)
+                                               uint32_t part, uint32_t o, uint32_t row)
 {
-    return state->membranes + (o * 4u + (row & 3u)) * (layer->size + 2u);
+    return state->membranes + ((part * layer->channels + o) * 4u + (row & 3u)) * (layer->size + 2u);
 }
 
-/* Rule R3: membranes begin with the bias. */
+/* Rule R3: membranes begin with the bias; in one of their parts. */
 static inline void fsvae_readout_begin_row(const fsvae_readout_layer *layer, const fsvae_readout_state *state,
-                                           uint32_t row)
+                                           uint32_t part, uint32_t row)
 {
     for (uint32_t o = 0; o < layer->channels; o++) {
-        int32_t *membrane = fsvae_readout_membranes(layer, state, o, row);
+        int32_t *membrane = fsvae_readout_membranes(layer, state, part, o, row);
         for (uint32_t x = 0; x < layer->size + 2u; x++) {
-            membrane[x] = layer->bias[o];
+            membrane[x] = part == 0u ? layer->bias[o] : 0;
         }
     }
 }
 
-static inline void fsvae_readout_pixels(const fsvae_readout_layer *layer, const fsvae_readout_state *state, uint32_t row,
-                                        uint8_t *image)
+/* Two rows of inputs, 2y and 2y + 1, and the pixels that are complete after them. */
+typedef struct {
+    const fsvae_readout_layer *layer;
+    const fsvae_readout_state *state;
+    const fsvae_train *trains; /* 2 x size x inputs */
+    uint32_t y;
+    uint8_t *image;
+} fsvae_readout_job;
+
+/* Rules R1 and R2: adds what row 2y + part gives to the membranes of the rows above, here and below. Membranes beyond the
+ * map are added to and never read. */
+static FSVAE_OUT_OF_LINE void fsvae_readout_parts(void *work, uint32_t member, uint32_t members)
 {
-    for (uint32_t o = 0; o < layer->channels; o++) {
-        const int32_t *membrane = fsvae_readout_membranes(layer, state, o, row) + 1;
-        for (uint32_t x = 0; x < layer->size; x++) {
-            image[(o * layer->size + row) * layer->size + x] =
-                fsvae_pixel(layer->thresholds + o * FSVAE_PIXEL_THRESHOLDS, membrane[x]);
+    const fsvae_readout_job *job = (const fsvae_readout_job *)work;
+    const fsvae_readout_layer *layer = job->layer;
+    for (uint32_t part = member; part < 2u; part += members) {
+        const uint32_t row = 2u * job->y + part;
+        fsvae_readout_run run;
+        run.tables = job->state->tables;
+        run.inputs = layer->inputs;
+        run.size = layer->size;
+        if (job->y == 0u) {
+            fsvae_readout_begin_row(layer, job->state, part, row + 3u); /* the row above: slots are counted modulo 4 */
+        }
+        fsvae_readout_begin_row(layer, job->state, part, row);
+        fsvae_readout_begin_row(layer, job->state, part, row + 1u);
+        for (uint32_t o = 0; o < layer->channels; o++) {
+            run.expanded = job->state->expanded + o * layer->inputs * FSVAE_READOUT_TAPS;
+            run.above = fsvae_readout_membranes(layer, job->state, part, o, row + 3u);
+            run.here = fsvae_readout_membranes(layer, job->state, part, o, row);
+            run.below = fsvae_readout_membranes(layer, job->state, part, o, row + 1u);
+            fsvae_readout_add(&run, job->trains + part * layer->size * layer->inputs);
         }
     }
 }
 
-/* Rules R1 and R2 for the inputs of one row, in order from row 0: adds them to the membranes of rows y - 1, y and y + 1,
- * and turns into pixels (rule R4) what is complete then. Membranes beyond the map are added to and never read.
- *
- * trains: size x inputs. image: channel-major. */
-static inline void fsvae_readout_row(const fsvae_readout_layer *layer, const fsvae_readout_state *state,
-                                     const fsvae_train *trains, uint32_t y, uint8_t *image)
+/* Rule R4 for rows 2y - 1 and 2y, and for the last of all. */
+static FSVAE_OUT_OF_LINE void fsvae_readout_pixels(void *work, uint32_t member, uint32_t members)
 {
-    fsvae_readout_run run;
-    run.tables = state->tables;
-    run.inputs = layer->inputs;
-    run.size = layer->size;
-    if (y == 0u) {
-        fsvae_readout_begin_row(layer, state, 3); /* the slot of row -1 */
-        fsvae_readout_begin_row(layer, state, 0);
+    const fsvae_readout_job *job = (const fsvae_readout_job *)work;
+    const fsvae_readout_layer *layer = job->layer;
+    const uint32_t end = 2u * job->y + 2u == layer->size ? layer->size : 2u * job->y + 1u;
+    for (uint32_t row = (job->y == 0u ? 0u : 2u * job->y - 1u) + member; row < end; row += members) {
+        for (uint32_t o = 0; o < layer->channels; o++) {
+            const int32_t *even = fsvae_readout_membranes(layer, job->state, 0, o, row) + 1;
+            const int32_t *odd = fsvae_readout_membranes(layer, job->state, 1, o, row) + 1;
+            uint8_t *pixel = job->image + (o * layer->size + row) * layer->size;
+            for (uint32_t x = 0; x < layer->size; x++) {
+                pixel[x] = fsvae_pixel(layer->thresholds + o * FSVAE_PIXEL_THRESHOLDS, even[x] + odd[x]);
+            }
+        }
     }
-    fsvae_readout_begin_row(layer, state, y + 1u);
-    for (uint32_t o = 0; o < layer->channels; o++) {
-        run.expanded = state->expanded + o * layer->inputs * FSVAE_READOUT_TAPS;
-        run.above = fsvae_readout_membranes(layer, state, o, y + 3u); /* y - 1: slots are counted modulo 4 */
-        run.here = fsvae_readout_membranes(layer, state, o, y);
-        run.below = fsvae_readout_membranes(layer, state, o, y + 1u);
-        fsvae_readout_add(&run, trains);
-    }
-    if (y > 0u) {
-        fsvae_readout_pixels(layer, state, y - 1u, image);
-    }
-    if (y + 1u == layer->size) {
-        fsvae_readout_pixels(layer, state, y, image);
-    }
+}
+
+/* trains: of rows 2y and 2y + 1 of the last map; y in order from 0. image: channel-major. */
+static inline void fsvae_readout_rows(const fsvae_readout_layer *layer, const fsvae_readout_state *state,
+                                      const fsvae_train *trains, uint32_t y, uint8_t *image, const fsvae_watch *watch)
+{
+    fsvae_readout_job job = {layer, state, trains, y, image};
+    fsvae_share(watch, fsvae_readout_parts, &job);
+    fsvae_share(watch, fsvae_readout_pixels, &job);
 }
 
 #endif
