@@ -13,6 +13,11 @@ export interface LayerWork {
   readonly name: string;
   /** Spikes that arrive. */
   readonly inputSpikes: number;
+  /**
+   * Channels of the input map that fire at all, counted for each row of the map on its own; of a linear layer the inputs
+   * that do. It says which weights are read at least once: half of the neurons never fire for a given image.
+   */
+  readonly activeInputs: number;
   /** Spikes that it fires; of the prior's last layer those of the chosen neurons, which are z. */
   readonly spikes: number;
   /** Weights added (rules S2, S3): for each spike that arrives, one for each output that it reaches. */
@@ -45,6 +50,7 @@ export function fanOuts(layer: SpikingLayer): Uint32Array {
 export class WorkCounter {
   private readonly layers: readonly SpikingLayer[];
   private readonly fanOuts: readonly Uint32Array[];
+  private readonly inputs: readonly { rowLength: number; channels: number }[];
   private readonly lazy: LazyLayer;
   private readonly lazyWork: LazyWork = { evaluations: 0, synapticOperations: 0 };
 
@@ -55,6 +61,11 @@ export class WorkCounter {
   ) {
     this.layers = [...model.prior, model.decoderInput, ...model.decoder];
     this.fanOuts = this.layers.map(fanOuts);
+    this.inputs = this.layers.map((layer) =>
+      layer.kind === 'linear'
+        ? { rowLength: layer.inFeatures, channels: layer.inFeatures }
+        : { rowLength: layer.inSize * layer.inChannels, channels: layer.inChannels },
+    );
     const last = model.prior[model.prior.length - 1];
     this.lazy = new LazyLayer(last, model.leak, model.config.timeSteps, this.lazyWork);
   }
@@ -64,13 +75,19 @@ export class WorkCounter {
     const { timeSteps, latentChannels, choices: k } = this.model.config;
     const last = this.model.prior.length - 1;
     const arriving = new Float64Array(this.layers.length);
+    const active = this.layers.map((layer) =>
+      layer.kind === 'linear' ? new Uint8Array(layer.inFeatures) : new Uint8Array(layer.inSize * layer.inChannels),
+    );
     const fired = new Float64Array(this.layers.length);
     const operations = new Float64Array(this.layers.length);
     const arrive = (layer: number, spikes: Uint8Array): void => {
       const reached = this.fanOuts[layer];
+      const { rowLength, channels } = this.inputs[layer];
       for (let i = 0; i < spikes.length; i++) {
-        arriving[layer] += spikes[i];
-        operations[layer] += spikes[i] * reached[i];
+        if (spikes[i] === 0) continue;
+        arriving[layer]++;
+        operations[layer] += reached[i];
+        active[layer][Math.floor(i / rowLength) * channels + (i % channels)] = 1;
       }
     };
     this.lazy.reset();
@@ -94,7 +111,8 @@ export class WorkCounter {
     if (last === 0) this.lazy.step(new Uint8Array(latentChannels));
     this.network.runDecoder(this.network.runPrior(choices, observe), observe);
     const layers = this.layers.map((layer, i): LayerWork => {
-      const counted = { name: layer.name, inputSpikes: arriving[i], spikes: fired[i] };
+      const activeInputs = active[i].reduce((sum, one) => sum + one, 0);
+      const counted = { name: layer.name, inputSpikes: arriving[i], activeInputs, spikes: fired[i] };
       return i === last
         ? { ...counted, synapticOperations: this.lazyWork.synapticOperations, lifUpdates: this.lazyWork.evaluations }
         : { ...counted, synapticOperations: operations[i], lifUpdates: timeSteps * outputNeurons(layer) };
@@ -107,4 +125,23 @@ export class WorkCounter {
       lifUpdates: total((layer) => layer.lifUpdates),
     };
   }
+}
+
+/** The mean of several images' work, not rounded; one image at least, all of one model. */
+export function meanWork(works: readonly ImageWork[]): ImageWork {
+  const mean = (of: (work: ImageWork) => number): number =>
+    works.reduce((sum, work) => sum + of(work), 0) / works.length;
+  return {
+    layers: works[0].layers.map(({ name }, i) => ({
+      name,
+      inputSpikes: mean(({ layers }) => layers[i].inputSpikes),
+      activeInputs: mean(({ layers }) => layers[i].activeInputs),
+      spikes: mean(({ layers }) => layers[i].spikes),
+      synapticOperations: mean(({ layers }) => layers[i].synapticOperations),
+      lifUpdates: mean(({ layers }) => layers[i].lifUpdates),
+    })),
+    spikes: mean(({ spikes }) => spikes),
+    synapticOperations: mean(({ synapticOperations }) => synapticOperations),
+    lifUpdates: mean(({ lifUpdates }) => lifUpdates),
+  };
 }

@@ -106,6 +106,18 @@ describe('the work of an image', function () {
           expect(work.layers[i].name).to.equal(layer.name);
           expect(inputSpikes).to.equal(total(inputs[i].map(total)));
           expect(fired).to.equal(total(outputs[i].map(total)));
+          const { channels, size } =
+            layer.kind === 'linear'
+              ? { channels: layer.inFeatures, size: 1 }
+              : { channels: layer.inChannels, size: layer.inSize };
+          const active = new Set(
+            inputs[i].flatMap((step) =>
+              Array.from(step).flatMap((spike, n) =>
+                spike === 0 ? [] : [`row ${Math.floor(n / channels / size)}, channel ${n % channels}`],
+              ),
+            ),
+          );
+          expect(work.layers[i].activeInputs).to.equal(active.size);
           const eager = total(
             inputs[i].map((step) => total(Array.from(step, (spike, n) => spike * reached(layer, n)))),
           );
