@@ -59,6 +59,17 @@ function verdict(goal: GoalResult): string {
   return goal.met === null ? '' : goal.met ? 'yes' : 'no';
 }
 
+/** Both ways to count: what the firmware does, and what it would do without the lazy prior. */
+function operationsText({ rp2040 }: BenchResult): string {
+  const { cyclesPerImage, synapticOperationsPerImage, eagerSynapticOperationsPerImage } = rp2040;
+  return (
+    `${rp2040.cyclesPerSynapticOperation.toFixed(2)} cycles a synaptic operation, everything included, by the ` +
+    `${millions(synapticOperationsPerImage.median)} million that the firmware does; an eager prior would make them ` +
+    `${millions(eagerSynapticOperationsPerImage.median)} million, at ` +
+    `${(cyclesPerImage.median / eagerSynapticOperationsPerImage.median).toFixed(2)} each`
+  );
+}
+
 /** Columns padded to their widest cell: the first one to the left, the others to the right. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
@@ -79,8 +90,7 @@ export function formatText(result: BenchResult): string {
     `an image takes ${seconds(rp2040.cyclesPerImage.median)} at 125 MHz, predicted ${seconds(rp2040.predictedCyclesPerImage.median)}; ` +
       `without waits for flash ${millions(rp2040.coreCyclesPerImage.median)} million cycles`,
     `a miss of the XIP cache costs ${rp2040.xipMissCycles} cycles; ${rp2040.spikesPerImage.median} spikes an image`,
-    `${rp2040.cyclesPerSynapticOperation.toFixed(2)} cycles a synaptic operation, all in, with the lazy prior's operations; an ` +
-      `eager prior would have ${millions(rp2040.eagerSynapticOperationsPerImage.median)} million`,
+    operationsText(result),
     `flash ${rp2040.flashBytes}, RAM ${rp2040.ramBytes}, stack high-water ${rp2040.stackBytes} bytes; ` +
       `int4: flash ${int4.flashBytes}, RAM ${int4.ramBytes} bytes`,
     ...(cortexM4 === null
@@ -99,7 +109,8 @@ export function formatText(result: BenchResult): string {
   ].join('\n');
 }
 
-function markdownTable(rows: readonly (readonly string[])[]): string[] {
+/** A table as Markdown; the first row is its head. */
+export function markdownTable(rows: readonly (readonly string[])[]): string[] {
   const [head, ...body] = rows.map((row) => `| ${row.join(' | ')} |`);
   return [head, `|${rows[0].map(() => ' --- |').join('')}`, ...body];
 }
@@ -116,6 +127,8 @@ export function formatMarkdown(result: BenchResult): string {
         verdict(goal) || '-',
       ]),
     ]),
+    '',
+    `${operationsText(result)}.`,
     '',
     `Layer by layer on the emulated RP2040, ${result.compiler}, medians of ${result.seeds} seeds, in millions:`,
     '',
