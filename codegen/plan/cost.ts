@@ -7,11 +7,13 @@
 import type { LayerWork, ImageWork } from '../../runtime-ts/work.js';
 import type { IntegerModel, Leak, SpikingLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from './plan.js';
-import { BLOCK, needsWideParams, rowBytes } from './weights.js';
+import { needsWideParams } from './weights.js';
 
 /** Cycles of a kernel that adds rows of weights, one row for each event and block of output channels. */
 interface RowKernelCost {
   readonly kind: 'rows';
+  /** Output channels that a row of weights serves: a row has a byte or a nibble for each. */
+  readonly block: number;
   /** Adding one row. */
   readonly row: number;
   /** One neuron at one step, at rest, with its share of what each step of a block begins and ends with. */
@@ -49,12 +51,13 @@ interface ReadoutKernelCost {
   readonly pixel: number;
 }
 
-const ROWS = { kind: 'rows', tap: 0, begin: 0, inputSpike: 0, input: 0 } as const;
+/** td_block.h and prior.h; zeros are what a kernel has not unless its line says so. */
+const ROWS = { kind: 'rows', block: 8, tap: 0, begin: 0, inputSpike: 0, input: 0 } as const;
 
 /**
  * Cycles a unit of work, waits for flash apart, on a Cortex-M0+ with gcc 12 -O2. Fitted by least squares, none below 0, to what
- * the emulated RP2040 took for each layer of the shipped models and of random ones, and rounded; the counts of work explain
- * those cycles to 0.7 %, of the readout to 1 %, of the kernels without lanes to 3 %. A kernel that is added gets a line here.
+ * the emulated RP2040 took for each layer of the shipped models and of random ones, and rounded. Of the full-size model in int8
+ * and int4 they explain every layer to 0.5 %, of the tiny one and of random ones to a tenth. A new kernel is a line here.
  */
 export const KERNEL_COSTS = {
   /** td_block.h with fsvae_run_bytes() of armv6m.S: 8-bit weights, lanes, F = 0, tau = 1/4. */
@@ -86,6 +89,10 @@ export const KERNEL_COSTS = {
 } as const satisfies Readonly<Record<string, RowKernelCost | LazyKernelCost | ReadoutKernelCost>>;
 
 export type KernelName = keyof typeof KERNEL_COSTS;
+
+type RowKernelName = {
+  [Name in KernelName]: (typeof KERNEL_COSTS)[Name] extends RowKernelCost ? Name : never;
+}[KernelName];
 
 /** pcg32.h: one choice. */
 const CHOICE_CYCLES = 114;
@@ -121,7 +128,7 @@ export interface ImageCost {
 }
 
 /** The kernel that runs a layer: what td_block.h and prior.h choose by the same conditions on ARMv6-M. */
-export function kernelOf(planned: PlannedLayer, leak: Leak, how: 'run' | 'step'): KernelName {
+export function kernelOf(planned: PlannedLayer, leak: Leak, how: 'run' | 'step'): RowKernelName {
   const { layer, lanes } = planned;
   if (!lanes) return `${how} plain`;
   if (layer.weightBits === 4) return `${how} nibbles`;
@@ -129,9 +136,9 @@ export function kernelOf(planned: PlannedLayer, leak: Leak, how: 'run' | 'step')
   return assembly ? 'run bytes, assembly' : `${how} bytes`;
 }
 
-/** How much there is of a layer, whatever fires. */
-function extent(layer: SpikingLayer) {
-  const blocks = Math.ceil(layer.bias.length / BLOCK);
+/** How much there is of a layer in blocks of `block` channels, whatever fires. */
+function extent(layer: SpikingLayer, block: number) {
+  const blocks = Math.ceil(layer.bias.length / block);
   if (layer.kind === 'linear') {
     const { inFeatures, outFeatures } = layer;
     return {
@@ -161,11 +168,11 @@ function extent(layer: SpikingLayer) {
 
 /** Core cycles of a layer that adds rows. */
 function rowCycles(cost: RowKernelCost, layer: SpikingLayer, work: LayerWork, timeSteps: number): number {
-  const { blocks, outputs, positions, taps, inputNeurons } = extent(layer);
+  const { blocks, outputs, positions, taps, inputNeurons } = extent(layer, cost.block);
   const rows = (work.synapticOperations / outputs) * blocks;
   return (
     cost.row * rows +
-    cost.update * blocks * BLOCK * positions * timeSteps +
+    cost.update * blocks * cost.block * positions * timeSteps +
     cost.spike * work.spikes +
     (cost.tap * timeSteps + cost.begin) * blocks * taps +
     cost.inputSpike * work.inputSpikes +
@@ -197,12 +204,12 @@ function paramsLines(cache: FlashCache, layer: SpikingLayer, channels: number): 
 }
 
 /** Misses of a layer that runs through all steps: its weights are read once for each row of the input map. */
-function runMisses(cache: FlashCache, layer: SpikingLayer, work: LayerWork): number {
-  const { blocks, inputs, size, kernel } = extent(layer);
-  const bytes = rowBytes(layer.weightBits);
+function runMisses(cache: FlashCache, layer: SpikingLayer, work: LayerWork, block: number): number {
+  const { blocks, inputs, size, kernel } = extent(layer, block);
+  const bytes = (block * layer.weightBits) / 8;
   const rows = blocks * kernel * inputs;
   const share = work.activeInputs / (inputs * size);
-  const params = paramsLines(cache, layer, blocks * BLOCK);
+  const params = paramsLines(cache, layer, blocks * block);
   const again = size === 1 ? 0 : reread(cache, (rows * bytes) / cache.lineBytes);
   // Below the map's last row there is none.
   const below = size === 1 ? 1 : (3 * size - 1) / (3 * size);
@@ -212,12 +219,12 @@ function runMisses(cache: FlashCache, layer: SpikingLayer, work: LayerWork): num
 }
 
 /** Misses of a hidden layer of the prior: its weights are read once a step, and the whole prior between two steps. */
-function stepMisses(cache: FlashCache, plan: Plan, layer: SpikingLayer, work: LayerWork): number {
+function stepMisses(cache: FlashCache, plan: Plan, layer: SpikingLayer, work: LayerWork, block: number): number {
   const { timeSteps } = plan.model.config;
-  const { blocks, inputs } = extent(layer);
-  const bytes = rowBytes(layer.weightBits);
+  const { blocks, inputs } = extent(layer, block);
+  const bytes = (block * layer.weightBits) / 8;
   const share = work.inputSpikes / (timeSteps * inputs);
-  const params = paramsLines(cache, layer, blocks * BLOCK);
+  const params = paramsLines(cache, layer, blocks * block);
   const each = touchedLines(cache, blocks * inputs, bytes, share) + params;
   const first = touchedLines(cache, blocks * inputs, bytes, work.activeInputs / inputs) + params;
   return missesOfPasses(reread(cache, priorLines(cache, plan.model)), timeSteps, first, each);
@@ -278,12 +285,12 @@ export function predictCost(plan: Plan, work: ImageWork, cache: FlashCache | und
   const blocked = (planned: PlannedLayer, how: 'run' | 'step'): LayerCost => {
     const { layer } = planned;
     const kernel = kernelOf(planned, model.leak, how);
+    const costs = KERNEL_COSTS[kernel];
     const done = work.layers.find(({ name }) => name === layer.name)!;
-    return cost(
-      layer.name,
-      kernel,
-      rowCycles(KERNEL_COSTS[kernel] as RowKernelCost, layer, done, timeSteps),
-      (through) => (how === 'step' ? stepMisses(through, plan, layer, done) : runMisses(through, layer, done)),
+    return cost(layer.name, kernel, rowCycles(costs, layer, done, timeSteps), (through) =>
+      how === 'step'
+        ? stepMisses(through, plan, layer, done, costs.block)
+        : runMisses(through, layer, done, costs.block),
     );
   };
   const lazyWork = work.layers[model.prior.length - 1];
