@@ -20,8 +20,8 @@ export interface LayerResult {
   readonly kernel: string | null;
   /** Waits for flash included. */
   readonly cycles: Spread;
-  /** Of the XIP cache: the difference to the cycles without waits, over what a miss costs. */
-  readonly xipMisses: Spread;
+  /** Of these, waits for flash. */
+  readonly waitCycles: Spread;
   /** Predicted from plan and spikes for the same seeds (codegen/plan/cost.ts); waits included. */
   readonly predictedCycles: Spread;
   /** null where there are none: choices, readout. Of the prior's last layer what the firmware evaluates. */
@@ -31,7 +31,9 @@ export interface LayerResult {
 
 export interface Rp2040Result {
   readonly cyclesPerImage: Spread;
+  /** Without waits for flash. */
   readonly coreCyclesPerImage: Spread;
+  /** Of the XIP cache, by its model. */
   readonly xipMissesPerImage: Spread;
   readonly xipMissCycles: number;
   readonly predictedCyclesPerImage: Spread;
