@@ -12,12 +12,13 @@ import { readFloatModel } from '../codegen/float/network.js';
 import type { CompilerChoice } from '../codegen/image/toolchain.js';
 import { formatBudget } from '../codegen/plan/budget.js';
 import { predictCost } from '../codegen/plan/cost.js';
-import { makePlan, type Plan } from '../codegen/plan/plan.js';
+import type { Plan } from '../codegen/plan/plan.js';
 import {
   boardBudget,
+  type Build,
   buildProject,
   GENERATOR_VERSION,
-  type Build,
+  planFor,
   type Project,
   writeProject,
 } from '../codegen/project.js';
@@ -37,7 +38,7 @@ import { meanWork } from '../runtime-ts/work.js';
 import { convertCheckpoint } from './convert.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { DEFAULT_MODEL, type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
-import { expectedModel, openPort, startBuild } from './targets.js';
+import { expectedAnywhere, expectedModel, openPort, startBuild } from './targets.js';
 
 /** What the command line needs of its process; tests give their own. */
 export interface Terminal {
@@ -118,7 +119,7 @@ class Commands {
     loaded: LoadedModel,
     talk: (line: string) => void,
   ): Promise<BuiltProject> {
-    const plan = makePlan(loaded.model, loaded.name);
+    const plan = planFor(loaded.model, loaded.name, board);
     const budgeted = boardBudget(plan, board);
     if (budgeted !== undefined) talk(`fit on ${board.title}:\n${formatBudget(budgeted)}`);
     const folder = flags.out ?? join('build', `${board.name}-${loaded.name}`);
@@ -199,10 +200,10 @@ class Commands {
     const loaded = loadModel(flags);
     const { model } = loaded;
     const bounds = proveBounds(model);
-    const plan = makePlan(model, loaded.name);
+    const plan = planFor(model, loaded.name, loadBoard('rp2040'));
     const golden = new GoldenModel(model);
     const activity = meanWork(Array.from({ length: INSPECTED_IMAGES }, (_, i) => golden.work(BigInt(i))));
-    const { cycles, coreCycles, misses } = predictCost(plan, activity, XIP_CACHE);
+    const { cycles, coreCycles, waitCycles } = predictCost(plan, activity, XIP_CACHE);
     const layers = [...model.prior, model.decoderInput, ...model.decoder].map((layer, i) => ({
       name: layer.name,
       weights: layer.weight.length,
@@ -225,7 +226,7 @@ class Commands {
           layers,
           readout: bounds.readout,
           activity: { images: INSPECTED_IMAGES, ...activity },
-          predicted: { core: 'cortex-m0plus', cycles, coreCycles, misses },
+          predicted: { core: 'cortex-m0plus', cycles, coreCycles, waitCycles },
         }),
       );
       return;
@@ -248,10 +249,10 @@ class Commands {
     this.say(`${formatActivity(activity)} of seeds 0 .. ${INSPECTED_IMAGES - 1}`);
     this.say(
       `predicted for a Cortex-M0+ that reads flash as the RP2040 does: ${(cycles / 1e6).toFixed(1)} million cycles an image, ` +
-        `${Math.round(misses).toLocaleString('en-US')} cache misses among them`,
+        `${(waitCycles / 1e6).toFixed(1)} of them waits for flash`,
     );
     for (const board of listBoards()) {
-      const budgeted = boardBudget(plan, board);
+      const budgeted = boardBudget(planFor(model, loaded.name, board), board);
       if (budgeted === undefined) continue;
       const { flash, ram, fits } = budgeted;
       this.say(
@@ -378,7 +379,7 @@ class Commands {
 
   async stream(flags: ModelOptions & DrawFlags & { port: string; baud: number; compare: boolean }): Promise<void> {
     const loaded = flags.compare ? loadModel(flags) : undefined;
-    const expected = loaded === undefined ? undefined : expectedModel(makePlan(loaded.model, loaded.name));
+    const expected = loaded === undefined ? undefined : expectedAnywhere(loaded);
     const target = await openPort(flags.port, flags.baud, expected, (line) => this.note(line));
     try {
       await this.draw(target, loaded === undefined ? undefined : new GoldenModel(loaded.model), flags);
@@ -399,7 +400,7 @@ class Commands {
     const talk = (line: string): void => (flags.json === true ? this.note(line) : this.say(line));
     let target: Target;
     if (flags.port !== undefined) {
-      const expected = expectedModel(makePlan(loaded.model, loaded.name));
+      const expected = expectedAnywhere(loaded);
       target = await openPort(flags.port, flags.baud, expected, (line) => this.note(line));
     } else {
       const { plan, build } = await this.build(board, flags, loaded, talk);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Build } from '../codegen/project.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { weightBytes } from '../codegen/plan/weights.js';
-import type { Plan } from '../codegen/plan/plan.js';
+import { makePlan, type Plan } from '../codegen/plan/plan.js';
 import type { Board } from '../boards/board.js';
 import { requireQemu } from '../emulator/qemu.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
@@ -14,6 +14,7 @@ import { SerialTarget } from '../harness/serial-target.js';
 import type { Target } from '../harness/target.js';
 import { crc32 } from '../runtime-ts/crc32.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import type { LoadedModel } from './load-model.js';
 
 /**
  * The process that emulates a board, with its arguments.
@@ -40,12 +41,20 @@ const DRAW_MS = 300_000;
 export interface ExpectedModel {
   readonly name: string;
   readonly hash: string;
-  /** Known where the build is at hand. */
-  readonly weightChecksum?: number;
+  /** Of the constants as they may lie in the board's flash: their order is the plan's. */
+  readonly weightChecksums: readonly number[];
 }
 
-export function expectedModel(plan: Plan): ExpectedModel {
-  return { name: plan.modelName, hash: plan.modelHash, weightChecksum: crc32(weightBytes(plan.weights.words)) };
+/** What a board must say that runs one of these plans of a model. */
+export function expectedModel(...plans: [Plan, ...Plan[]]): ExpectedModel {
+  const [{ modelName, modelHash }] = plans;
+  const weightChecksums = plans.map((plan) => crc32(weightBytes(plan.weights.words)));
+  return { name: modelName, hash: modelHash, weightChecksums };
+}
+
+/** What a board must say that runs this model, whatever board it is. */
+export function expectedAnywhere({ model, name }: LoadedModel): ExpectedModel {
+  return expectedModel(makePlan(model, name), makePlan(model, name, { arenaRoomBytes: 0 }));
 }
 
 /**
@@ -71,7 +80,7 @@ export async function openPort(
         {
           model: expected.name,
           modelHash: expected.hash,
-          ...(expected.weightChecksum === undefined ? {} : { weightChecksum: expected.weightChecksum }),
+          weightChecksums: expected.weightChecksums,
           flashCommand: `fsvae-codegen --board ${hello.board} --model ${expected.name}`,
         },
         path,

@@ -12,7 +12,8 @@ import { renderTemplate, TEMPLATES } from './emit/render.js';
 import { compile, type CompilerChoice, findToolchain, type Toolchain } from './image/toolchain.js';
 import { BUILD_FOLDER, type ImageFiles, writeImage } from './image/image.js';
 import { type Budget, budget, refusal } from './plan/budget.js';
-import type { Plan } from './plan/plan.js';
+import { makePlan, type Plan } from './plan/plan.js';
+import type { IntegerModel } from '../runtime-ts/model.js';
 import { PACKAGE_ROOT } from './package-root.js';
 
 export const GENERATOR_VERSION: string = (
@@ -51,6 +52,15 @@ export function boardBudget(plan: Plan, board: Board): Budget | undefined {
     ramBytes: board.memory.ram.bytes,
     stackBytes: board.memory.stackBytes,
   });
+}
+
+/**
+ * Plans a model for a board: the fastest kernels, or, where the board's RAM is too small for them, those that need least.
+ */
+export function planFor(model: IntegerModel, modelName: string, board: Board): Plan {
+  const fast = makePlan(model, modelName);
+  const left = boardBudget(fast, board)?.ram.left ?? 0;
+  return left >= 0 ? fast : makePlan(model, modelName, { arenaRoomBytes: 0 });
 }
 
 export interface ProjectOptions {

@@ -24,6 +24,8 @@ const RAM_BYTES = 0x42000;
 /** The port bars this much below RAM, where the stack ends. */
 const BELOW_STACK = RAM_ORIGIN - 0x10000;
 const SSI_PERIPHERAL = 0x18000;
+/** DMA's request for words that the flash interface has received (datasheet section 2.5.3.1). */
+const DREQ_XIP_SSIRX = 39;
 const PSM_PERIPHERAL = 0x40010;
 /** Power-on state machine: FRCE_OFF and its bit for core 1 (datasheet section 2.13.5). */
 const FRCE_OFF = 0x04;
@@ -372,9 +374,26 @@ export class EmulatedRp2040 {
    */
   private connectMemory(): void {
     const { chip, flashBytes } = this;
-    const ssi = new FlashChip(() => {
-      this.readableFlash = ssi.readable ? flashBytes : 0;
-    });
+    const alarm = chip.clock.createAlarm(() => ssi.tick());
+    const wanting = (channel: { active: number; treq: number }): boolean =>
+      channel.active !== 0 && channel.treq === DREQ_XIP_SSIRX;
+    const ssi: FlashChip = new FlashChip(
+      () => {
+        this.readableFlash = ssi.readable ? flashBytes : 0;
+      },
+      {
+        memory: chip.flash.subarray(0, flashBytes),
+        now: () => this.clock.nanosCounter / NANOSECONDS_PER_CYCLE,
+        callAfter: (cycles) => alarm.schedule(cycles * NANOSECONDS_PER_CYCLE),
+        request: () => {
+          const channel = chip.dma.channels.find(wanting);
+          channel?.transfer();
+          return channel !== undefined;
+        },
+        signal: (waiting) => (waiting ? chip.dma.setDREQ(DREQ_XIP_SSIRX) : chip.dma.clearDREQ(DREQ_XIP_SSIRX)),
+        timed: this.options.xip !== undefined,
+      },
+    );
     this.readableFlash = 0;
     chip.peripherals[SSI_PERIPHERAL] = ssi;
     this.connectCore(chip.core, chip, 0);

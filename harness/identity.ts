@@ -9,8 +9,8 @@ export interface ExpectedIdentity {
   readonly model?: string;
   /** First 16 hex digits of the model's SHA-256, or more of it. */
   readonly modelHash: string;
-  /** CRC-32 over the model's constants as the build wrote them, where the build is at hand. */
-  readonly weightChecksum?: number;
+  /** CRC-32 over the model's constants as a build wrote them: of each layout that the board may have. */
+  readonly weightChecksums?: readonly number[];
   /** How to put the wanted model on the board, for messages: a command line. */
   readonly flashCommand?: string;
 }
@@ -31,11 +31,12 @@ export function checkIdentity(hello: Hello, expected: ExpectedIdentity, where: s
         `${flash}, or name the model it runs with --model`,
     );
   }
-  if (expected.weightChecksum !== undefined && hello.weightChecksum !== expected.weightChecksum) {
+  const { weightChecksums } = expected;
+  if (weightChecksums !== undefined && !weightChecksums.includes(hello.weightChecksum)) {
     throw new FsvaeError(
       'model-mismatch',
       `the board on ${where} reads its weights with CRC-32 ${hex32(hello.weightChecksum)}, but the build of model ` +
-        `${hello.model} wrote ${hex32(expected.weightChecksum)}: its flash is damaged or half written, flash it again`,
+        `${hello.model} wrote ${[...new Set(weightChecksums)].map(hex32).join(' or ')}: its flash is damaged or half written, flash it again`,
     );
   }
 }

@@ -115,6 +115,26 @@ export function membraneBounds(
   return { min, max: Math.max(max, 0) };
 }
 
+/** Rule B5: a membrane of 0 as the wide kernels keep it: the firing membranes are those from 32768 on. */
+export function wideRest(threshold: number): number {
+  return 32767 - threshold;
+}
+
+/** Rule B5: may the wide kernels, sixteen channels at a time, run this layer? */
+export function allowsWide(layer: SpikingLayer, { membrane, threshold }: LayerBounds, model: IntegerModel): boolean {
+  const { leak, config } = model;
+  return (
+    layer.bias.length % 16 === 0 &&
+    leak.multiplier === 1 &&
+    leak.shift === 2 &&
+    config.timeSteps <= 16 &&
+    layer.threshold.every((value) => wideRest(value) % 4 === 0) &&
+    within(threshold, { min: 0, max: 32767 }) &&
+    membrane.min + wideRest(threshold.max) >= 0 &&
+    membrane.max + wideRest(threshold.min) <= 65535
+  );
+}
+
 export function layerBounds(layer: SpikingLayer, leak: Leak, timeSteps: number): LayerBounds {
   let sum: Range = { min: 0, max: 0 };
   let membrane: Range = { min: 0, max: 0 };

@@ -9,7 +9,9 @@ const RESERVED = new Set(
     'alignas alignof and asm bool catch class delete false friend mutable namespace new not operator or private ' +
     'protected public template this throw true try typename using virtual xor ' +
     // names of the generated file itself
-    'arena begin coefficients choices draw_choices rows run_decoder run_prior status trace_step trace_trains watch z'
+    'arena begin c choices coefficients count crc digest draw_choices events fired fires generator history history_count ' +
+    'i image in inputs latent lazy list lists membrane monitor neuron out pair probing ring row row_length run_decoder ' +
+    'run_prior seed status step t tables trace_step trace_trains train watch y z z_count z_events'
   ).split(' '),
 );
 
@@ -29,6 +31,18 @@ export function layerIdentifier(name: string): string {
 /** A 32-bit integer as C reads it; the lowest one has no literal of its own. */
 export function int32Literal(value: number): string {
   return value === -(2 ** 31) ? '(-2147483647 - 1)' : String(value);
+}
+
+/** Small numbers, sixteen to a line, indented by four. */
+export function numberLines(numbers: ArrayLike<number>): string {
+  const lines: string[] = [];
+  for (let i = 0; i < numbers.length; i += 16)
+    lines.push(
+      `    ${Array.from(numbers)
+        .slice(i, i + 16)
+        .join(', ')},`,
+    );
+  return lines.join('\n');
 }
 
 /** Words as hexadecimal literals, eight to a line, indented by four. */

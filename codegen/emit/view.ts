@@ -4,8 +4,17 @@ import type { LayerBounds } from '../../runtime-ts/bounds.js';
 import { signedBits } from '../../runtime-ts/bounds.js';
 import type { ConvTransposeLayer, LinearLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from '../plan/plan.js';
-import { rowBytes, type Section } from '../plan/weights.js';
-import { int32Literal, layerIdentifier, wordLines } from './c-text.js';
+import {
+  blockWords,
+  isWide,
+  type Kernel,
+  lazyRowWords,
+  lazyWeightWords,
+  pieceWords,
+  rowBytes,
+  type Section,
+} from '../plan/weights.js';
+import { int32Literal, layerIdentifier, numberLines, wordLines } from './c-text.js';
 
 export interface LibraryOptions {
   readonly generatorVersion: string;
@@ -39,17 +48,18 @@ export function denseOperations(layer: LinearLayer | ConvTransposeLayer): number
   return layer.inChannels * layer.outChannels * reach * reach;
 }
 
+function sectionOf(plan: Plan, layer: { readonly name: string }, suffix: string): Section {
+  return plan.weights.sections.find((entry) => entry.name === `${layer.name}.${suffix}`)!;
+}
+
 function layerFields(plan: Plan, layer: LinearLayer | ConvTransposeLayer, bounds: LayerBounds) {
-  const section = (suffix: string): Section =>
-    plan.weights.sections.find((entry) => entry.name === `${layer.name}.${suffix}`)!;
   return {
     id: layerIdentifier(layer.name),
     name: layer.name,
     shape: shapeText(layer),
     weightBits: layer.weightBits,
     fractionBits: layer.fractionBits,
-    weightOffset: section('weight').offset,
-    paramOffset: section('params').offset,
+    weightOffset: sectionOf(plan, layer, 'weight').offset,
     sumMin: bounds.sum.min,
     sumMax: bounds.sum.max,
     membraneMin: int32Literal(bounds.membrane.min),
@@ -60,14 +70,34 @@ function layerFields(plan: Plan, layer: LinearLayer | ConvTransposeLayer, bounds
   };
 }
 
+/** Where a layer's sums are kept, for the comment above it. */
+const SUMS_IN: Readonly<Record<Kernel, string>> = {
+  plain: 'in 32 bits',
+  lanes: 'in 16-bit lanes, eight channels a block',
+  bytes: 'in 16-bit lanes, sixteen channels a block',
+  halves: 'in 16-bit lanes, sixteen channels a block, from rows expanded in RAM',
+};
+
+function roomOf({ kernel, staged }: PlannedLayer, buffer: string): string {
+  return kernel === 'halves' || staged ? `AT(uint32_t, ${buffer})` : 'NULL';
+}
+
 function plannedFields(plan: Plan, planned: PlannedLayer) {
   return {
     ...layerFields(plan, planned.layer, planned.bounds),
-    sumsIn: planned.lanes ? 'in 16-bit lanes' : 'in 32 bits',
-    lanes: planned.lanes ? 1 : 0,
+    paramOffset: sectionOf(plan, planned.layer, 'params').offset,
+    sumsIn: SUMS_IN[planned.kernel],
+    kernel: `FSVAE_KERNEL_${planned.kernel.toUpperCase()}`,
+    wide: isWide(planned.kernel),
+    halves: planned.kernel === 'halves',
+    group: planned.group,
+    groupBits: Math.log2(planned.group),
+    members: planned.members === undefined ? undefined : numberLines(planned.members),
+    membersPointer: planned.members === undefined ? 'NULL' : `${layerIdentifier(planned.layer.name)}_members`,
     wideParams: planned.wideParams ? 1 : 0,
     row: planned.row,
-    rowBytes: rowBytes(planned.layer.weightBits),
+    rowBytes: rowBytes(planned.layer.weightBits, planned.kernel),
+    blockWords: blockWords(planned.layer, planned.kernel, planned.slots > 0),
   };
 }
 
@@ -84,32 +114,47 @@ function proofLine(bounds: LayerBounds): string {
 export function libraryView(plan: Plan, options: LibraryOptions) {
   const { model } = plan;
   const { config, readout } = model;
-  const section = (suffix: string): number =>
-    plan.weights.sections.find((entry) => entry.name === `${readout.name}.${suffix}`)!.offset;
+  const section = (suffix: string): number => sectionOf(plan, readout, suffix).offset;
   const lastIndex = plan.decoder.length - 1;
   const decoder = plan.decoder.map((planned, i) => ({
     ...plannedFields(plan, planned),
     events: `EVENTS_${i}`,
     count: `COUNT_${i}`,
+    room: roomOf(planned, `ROWS_${i}`),
+    listRow: isWide(planned.kernel) ? 'fsvae_wide_list_row' : 'fsvae_list_row',
+    rowMask: planned.wholeMap ? '0xffffffffu' : '1u',
     input: `MAP_${i}`,
     output: `MAP_${i + 1}`,
   }));
   const lazy = {
     ...layerFields(plan, plan.lazy.layer, plan.lazy.bounds),
+    rowWords: lazyRowWords(plan.lazy.layer),
+    weightWords: lazyWeightWords(plan.lazy.layer),
     wideParams: plan.lazy.wideParams ? 1 : 0,
     row: plan.lazy.row,
   };
-  const hidden = plan.hidden.map((planned, i) => {
-    const next = plan.hidden[i + 1];
+  // What reads the events of a hidden layer or of the latent: they are offsets of rows in bytes, but indexes of inputs
+  // where rows are looked up first, in a cache, and in the last layer, which has no rows by input.
+  const readerOf = (i: number) => {
+    const reader = plan.hidden.at(i);
+    const wide = reader !== undefined && isWide(reader.kernel) ? 1 : 0;
     return {
-      ...plannedFields(plan, planned),
-      membrane: `HIDDEN_${i}_MEMBRANE`,
-      input: i === 0 ? 'z_events' : `AT(const uint16_t, HIDDEN_${i - 1}_EVENTS)`,
-      output: next === undefined ? 'inputs' : `AT(uint16_t, HIDDEN_${i}_EVENTS)`,
-      // The last layer's weights are indexed by input; of the others, events are offsets of rows in bytes.
-      scale: next === undefined ? 1 : rowBytes(next.layer.weightBits),
+      scale: reader === undefined || reader.slots > 0 ? 1 : rowBytes(reader.layer.weightBits, reader.kernel),
+      wide,
     };
-  });
+  };
+  const hidden = plan.hidden.map((planned, i) => ({
+    ...plannedFields(plan, planned),
+    neurons: `HIDDEN_${i}_${isWide(planned.kernel) ? 'CELLS' : 'MEMBRANE'}`,
+    slots: planned.slots,
+    cache: `cache_${i}`,
+    buffer: `HIDDEN_${i}`,
+    listHead: isWide(planned.kernel) ? 'FSVAE_LIST_HEAD' : '0',
+    pieceWords: planned.layer.kind === 'linear' ? pieceWords(planned.layer, planned.kernel) : 0,
+    input: i === 0 ? 'z_events' : `AT(uint16_t, HIDDEN_${i - 1}_EVENTS)`,
+    output: i === plan.hidden.length - 1 ? 'inputs' : `AT(uint16_t, HIDDEN_${i}_EVENTS)`,
+    reader: readerOf(i + 1),
+  }));
   const phaseNames = ['drawing', 'prior', 'decoder_input', ...plan.decoder.map((planned) => planned.layer.name)];
   return {
     banner: `Generated by fsvae-codegen ${options.generatorVersion}. Do not edit: change the model and generate again.`,
@@ -127,7 +172,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     leakMultiplier: model.leak.multiplier,
     leakShift: model.leak.shift,
     choiceReject: 2 ** 32 % config.choices,
-    zScale: plan.hidden.length === 0 ? 1 : rowBytes(plan.hidden[0].layer.weightBits),
+    zReader: readerOf(0),
     rowCount: plan.rows.length,
     rows: plan.rows,
     proof: [
@@ -140,7 +185,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     layers: [...plan.hidden, plan.decoderInput, ...plan.decoder].map((planned) => plannedFields(plan, planned)),
     hidden,
     lazy,
-    decoderInput: plannedFields(plan, plan.decoderInput),
+    decoderInput: { ...plannedFields(plan, plan.decoderInput), room: roomOf(plan.decoderInput, 'LATENT_ROWS') },
     maps: decoder.slice(0, lastIndex),
     lastMap: decoder[lastIndex],
     readout: {

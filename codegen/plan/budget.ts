@@ -57,10 +57,7 @@ function savedByInt4(plan: Plan, matches: (name: string) => boolean): number {
   const layers = [...model.prior, model.decoderInput, ...model.decoder, model.readout];
   return layers
     .filter((layer) => layer.weightBits === 8 && matches(layer.name))
-    .reduce((sum, layer) => {
-      const section = plan.weights.sections.find((entry) => entry.name === `${layer.name}.weight`)!;
-      return sum + 4 * Math.floor(section.words / 2);
-    }, 0);
+    .reduce((sum, layer) => sum + Math.floor(layer.weight.length / 2), 0);
 }
 
 function flashRemedies(plan: Plan, missing: number): string[] {
@@ -83,7 +80,9 @@ function flashRemedies(plan: Plan, missing: number): string[] {
 }
 
 function ramRemedies(plan: Plan): string[] {
-  const largest = [...plan.arena.buffers].sort((a, b) => b.bytes - a.bytes)[0];
+  // Row caches only take what nothing else needs.
+  const needed = plan.arena.buffers.filter(({ name }) => !/^hidden_\d+_rows$/.test(name));
+  const largest = needed.sort((a, b) => b.bytes - a.bytes)[0];
   return [
     `the arena's largest buffer is ${largest.name} with ${largest.bytes} bytes; ` +
       'train with fewer time steps or narrower layers, or take a board with more RAM',

@@ -7,7 +7,7 @@
 import type { LayerWork, ImageWork } from '../../runtime-ts/work.js';
 import type { IntegerModel, Leak, SpikingLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from './plan.js';
-import { needsWideParams } from './weights.js';
+import { lazyRowWords, needsWideParams } from './weights.js';
 
 /** Cycles of a kernel that adds rows of weights, one row for each event and block of output channels. */
 interface RowKernelCost {
@@ -27,11 +27,16 @@ interface RowKernelCost {
   /** Listing events: one that arrives, and one input neuron whether it fires or not. 0 where events arrive listed. */
   readonly inputSpike: number;
   readonly input: number;
+  /** Before the layer runs: expanding one row of 8- or of 4-bit weights, and adding two rows. 0 where rows are read as they lie. */
+  readonly expand: { readonly 8: number; readonly 4: number };
+  readonly addRows: number;
 }
 
 /** Cycles of the kernel that evaluates single neurons. */
 interface LazyKernelCost {
   readonly kind: 'lazy';
+  /** One choice: bringing its row, and of nibbles spreading it. */
+  readonly begin: number;
   /** One neuron at one step. */
   readonly evaluation: number;
   /** Adding one weight. */
@@ -41,23 +46,30 @@ interface LazyKernelCost {
 /** Cycles of the readout (rules R1 to R4). */
 interface ReadoutKernelCost {
   readonly kind: 'readout';
-  /** Weighting one input's train over time. */
+  /** One input's train for one output channel: weighted over time and multiplied nine times; two in five are silent. */
   readonly input: number;
-  /** Beginning one kernel position of one pixel. */
-  readonly tap: number;
-  /** One product. */
-  readonly product: number;
   /** One pixel: the search among its thresholds. */
   readonly pixel: number;
 }
 
-/** td_block.h and prior.h; zeros are what a kernel has not unless its line says so. */
-const ROWS = { kind: 'rows', block: 8, tap: 0, begin: 0, inputSpike: 0, input: 0 } as const;
+/** Of eight and of sixteen channels a row; zeros are what a kernel has not unless its line says so. */
+const ROWS = {
+  kind: 'rows',
+  block: 8,
+  spike: 0,
+  tap: 0,
+  begin: 0,
+  inputSpike: 0,
+  input: 0,
+  expand: { 8: 0, 4: 0 },
+  addRows: 0,
+} as const;
+const WIDE = { ...ROWS, block: 16 } as const;
 
 /**
  * Cycles a unit of work, waits for flash apart, on a Cortex-M0+ with gcc 12 -O2. Fitted by least squares, none below 0, to what
- * the emulated RP2040 took for each layer of the shipped models and of random ones, and rounded. Of the full-size model in int8
- * and int4 they explain every layer to 0.5 %, of the tiny one and of random ones to a tenth. A new kernel is a line here.
+ * the emulated RP2040 took for each layer of the shipped models and of random ones, and rounded.  Of the full-size model in int8
+ * and int4 they explain every layer to 6 %. A new kernel is a line here.
  */
 export const KERNEL_COSTS = {
   /** td_block.h with fsvae_run_bytes() of armv6m.S: 8-bit weights, lanes, F = 0, tau = 1/4. */
@@ -76,16 +88,27 @@ export const KERNEL_COSTS = {
   'run nibbles': { ...ROWS, row: 27, update: 36.6, spike: 1.4, tap: 29, begin: 361, inputSpike: 24.8, input: 63.8 },
   /** td_block.h, sums in 32 bits. */
   'run plain': { ...ROWS, row: 244, update: 54.4, spike: 4, tap: 0, begin: 270, inputSpike: 22, input: 55 },
-  /** prior.h, fsvae_td_linear_step(). */
+  /** wide.h: rows of bytes, and of halves, whose rows are counted by group of inputs. */
+  'run wide bytes': { ...WIDE, row: 25.5, update: 14.7, inputSpike: 40 },
+  'run wide halves': {
+    ...WIDE,
+    row: 21.4,
+    update: 14.7,
+    inputSpike: 24,
+    input: 120,
+    expand: { 8: 59, 4: 244 },
+    addRows: 36,
+  },
+  /** prior.h and wide.h, step by step. */
   'step bytes': { ...ROWS, row: 14, update: 140, spike: 42 },
-  'step nibbles': { ...ROWS, row: 26, update: 135, spike: 57 },
+  'step nibbles': { ...ROWS, row: 25.6, update: 170 },
   'step plain': { ...ROWS, row: 229, update: 125, spike: 42 },
-  /** prior.h, fsvae_lazy_fires(). */
-  'lazy bytes': { kind: 'lazy', evaluation: 162, operation: 6.03 },
-  'lazy nibbles': { kind: 'lazy', evaluation: 180, operation: 34 },
+  'step wide bytes': { ...WIDE, row: 34.9, update: 36.4 },
+  /** prior.h, fsvae_lazy_run(). */
+  'lazy bytes': { kind: 'lazy', begin: 170, evaluation: 161, operation: 5.27 },
+  'lazy nibbles': { kind: 'lazy', begin: 1085, evaluation: 213, operation: 4.86 },
   /** readout.h. */
-  'readout bytes': { kind: 'readout', input: 18, tap: 30, product: 8.6, pixel: 170 },
-  'readout nibbles': { kind: 'readout', input: 18, tap: 30, product: 18.5, pixel: 170 },
+  readout: { kind: 'readout', input: 35, pixel: 170 },
 } as const satisfies Readonly<Record<string, RowKernelCost | LazyKernelCost | ReadoutKernelCost>>;
 
 export type KernelName = keyof typeof KERNEL_COSTS;
@@ -95,7 +118,13 @@ type RowKernelName = {
 }[KernelName];
 
 /** pcg32.h: one choice. */
-const CHOICE_CYCLES = 114;
+const CHOICE_CYCLES = 143;
+
+/** Of a choice's cycles those during which no row is on its way. */
+const LAZY_ALONE_CYCLES = 380;
+
+/** Rows that a cache of rows (row_cache.h) reads for each input that is active at all, where it does not hold all: seen on the shipped model. */
+const ROW_CACHE_READS = 1.9;
 
 /** A cache through which flash is read, least recently used. */
 export interface FlashCache {
@@ -104,6 +133,8 @@ export interface FlashCache {
   readonly ways: number;
   /** What a miss costs the core, in its cycles. */
   readonly missCycles: number;
+  /** What a read in bulk costs, past the cache: to begin one, and each word of 32 bits. */
+  readonly bulk: { readonly beginCycles: number; readonly wordCycles: number };
 }
 
 export interface LayerCost {
@@ -113,9 +144,9 @@ export interface LayerCost {
   readonly kernel: KernelName | null;
   /** Waits for flash apart. */
   readonly coreCycles: number;
-  /** Lines of constants that the cache does not hold. Those of code are not modelled: they are few. */
-  readonly misses: number;
-  /** Core cycles and misses. */
+  /** Waits for constants in flash. Those for code are not modelled: they are few. */
+  readonly waitCycles: number;
+  /** Both. */
   readonly cycles: number;
 }
 
@@ -123,14 +154,16 @@ export interface ImageCost {
   /** The rows of a trace, then the readout. */
   readonly layers: readonly LayerCost[];
   readonly coreCycles: number;
-  readonly misses: number;
+  readonly waitCycles: number;
   readonly cycles: number;
 }
 
 /** The kernel that runs a layer: what td_block.h and prior.h choose by the same conditions on ARMv6-M. */
 export function kernelOf(planned: PlannedLayer, leak: Leak, how: 'run' | 'step'): RowKernelName {
-  const { layer, lanes } = planned;
-  if (!lanes) return `${how} plain`;
+  const { layer, kernel } = planned;
+  if (kernel === 'plain') return `${how} plain`;
+  if (kernel === 'halves') return 'run wide halves';
+  if (kernel === 'bytes') return `${how} wide bytes`;
   if (layer.weightBits === 4) return `${how} nibbles`;
   const assembly = how === 'run' && layer.fractionBits === 0 && leak.multiplier === 1 && leak.shift === 2;
   return assembly ? 'run bytes, assembly' : `${how} bytes`;
@@ -167,16 +200,19 @@ function extent(layer: SpikingLayer, block: number) {
 }
 
 /** Core cycles of a layer that adds rows. */
-function rowCycles(cost: RowKernelCost, layer: SpikingLayer, work: LayerWork, timeSteps: number): number {
-  const { blocks, outputs, positions, taps, inputNeurons } = extent(layer, cost.block);
-  const rows = (work.synapticOperations / outputs) * blocks;
+function rowCycles(cost: RowKernelCost, planned: PlannedLayer, work: LayerWork, timeSteps: number): number {
+  const { layer, group, eventsPerSpike } = planned;
+  const { blocks, inputs, outputs, positions, taps, inputNeurons, kernel } = extent(layer, cost.block);
+  const rows = (work.synapticOperations / outputs) * blocks * eventsPerSpike;
+  const groups = blocks * kernel * (inputs / group);
   return (
     cost.row * rows +
     cost.update * blocks * cost.block * positions * timeSteps +
     cost.spike * work.spikes +
     (cost.tap * timeSteps + cost.begin) * blocks * taps +
-    cost.inputSpike * work.inputSpikes +
-    cost.input * inputNeurons
+    cost.inputSpike * work.inputSpikes * eventsPerSpike +
+    (cost.input * inputNeurons) / group +
+    groups * (group * cost.expand[layer.weightBits] + (2 ** group - 1 - group) * cost.addRows)
   );
 }
 
@@ -203,65 +239,65 @@ function paramsLines(cache: FlashCache, layer: SpikingLayer, channels: number): 
   return (channels * (needsWideParams(layer) ? 8 : 4)) / cache.lineBytes;
 }
 
-/** Misses of a layer that runs through all steps: its weights are read once for each row of the input map. */
-function runMisses(cache: FlashCache, layer: SpikingLayer, work: LayerWork, block: number): number {
+/** Cycles of reading `words` words in bulk, in `pieces` pieces. */
+function bulkCycles({ bulk }: FlashCache, words: number, pieces: number): number {
+  return words * bulk.wordCycles + pieces * bulk.beginCycles;
+}
+
+/** Waits of a layer that runs through all steps: its weights are read once, in bulk, or once for each row of the input map. */
+function runWaits(cache: FlashCache, planned: PlannedLayer, work: LayerWork, block: number): number {
+  const { layer } = planned;
   const { blocks, inputs, size, kernel } = extent(layer, block);
   const bytes = (block * layer.weightBits) / 8;
   const rows = blocks * kernel * inputs;
-  const share = work.activeInputs / (inputs * size);
   const params = paramsLines(cache, layer, blocks * block);
-  const again = size === 1 ? 0 : reread(cache, (rows * bytes) / cache.lineBytes);
+  if (planned.staged || planned.kernel === 'halves') {
+    return bulkCycles(cache, (rows * bytes) / 4, blocks * kernel) + params * cache.missCycles;
+  }
+  const share = work.activeInputs / (inputs * size);
+  const again = size === 1 || planned.wholeMap ? 0 : reread(cache, (rows * bytes) / cache.lineBytes);
   // Below the map's last row there is none.
   const below = size === 1 ? 1 : (3 * size - 1) / (3 * size);
   const each = touchedLines(cache, rows, bytes, share) * below + params;
   const first = touchedLines(cache, rows, bytes, 1 - (1 - share) ** size) + params;
-  return missesOfPasses(again, size, first, each);
+  return missesOfPasses(again, size, first, each) * cache.missCycles;
 }
 
-/** Misses of a hidden layer of the prior: its weights are read once a step, and the whole prior between two steps. */
-function stepMisses(cache: FlashCache, plan: Plan, layer: SpikingLayer, work: LayerWork, block: number): number {
+/** Waits of a hidden layer of the prior: its rows are read in bulk into a cache of rows, or once a step where they lie. */
+function stepWaits(cache: FlashCache, plan: Plan, planned: PlannedLayer, work: LayerWork, block: number): number {
+  const { layer, slots } = planned;
   const { timeSteps } = plan.model.config;
   const { blocks, inputs } = extent(layer, block);
   const bytes = (block * layer.weightBits) / 8;
-  const share = work.inputSpikes / (timeSteps * inputs);
   const params = paramsLines(cache, layer, blocks * block);
+  if (slots > 0) {
+    const reads = slots >= inputs ? inputs : work.activeInputs * ROW_CACHE_READS;
+    return bulkCycles(cache, (reads * blocks * bytes) / 4, reads) + params * cache.missCycles;
+  }
+  const share = work.inputSpikes / (timeSteps * inputs);
   const each = touchedLines(cache, blocks * inputs, bytes, share) + params;
   const first = touchedLines(cache, blocks * inputs, bytes, work.activeInputs / inputs) + params;
-  return missesOfPasses(reread(cache, priorLines(cache, plan.model)), timeSteps, first, each);
+  return missesOfPasses(reread(cache, priorLines(cache, plan)), timeSteps, first, each) * cache.missCycles;
 }
 
-/** Lines that one step of the prior reads at most: all hidden layers, and of the last one a row for each channel. */
-function priorLines(cache: FlashCache, { prior, config }: IntegerModel): number {
-  const bytes = prior.map((layer, i) => {
-    const outputs = i === prior.length - 1 ? config.latentChannels : layer.outFeatures;
-    return (outputs * layer.inFeatures * layer.weightBits) / 8;
-  });
-  return bytes.reduce((sum, value) => sum + value, 0) / cache.lineBytes;
+/** Lines that one step of the prior reads at most, of the hidden layers that are read where they lie. */
+function priorLines(cache: FlashCache, { hidden }: Plan): number {
+  const inPlace = hidden.filter(({ slots }) => slots === 0);
+  return inPlace.reduce((sum, { layer }) => sum + (layer.weight.length * layer.weightBits) / 8, 0) / cache.lineBytes;
 }
 
-/** Misses of the prior's last layer: a row of weights by input for each choice, which looking back reads again, near. */
-function lazyMisses(cache: FlashCache, plan: Plan, work: LayerWork): number {
-  const { layer } = plan.lazy;
+/** Waits of the prior's last layer: for the next choice's row, as far as evaluating this one does not take as long. */
+function lazyWaits(cache: FlashCache, plan: Plan, coreCycles: number): number {
   const { timeSteps, latentChannels } = plan.model.config;
   const choices = timeSteps * latentChannels;
-  const share = 1 - (1 - work.inputSpikes / (timeSteps * layer.inFeatures)) ** (work.lifUpdates / choices);
-  const touched = touchedLines(cache, layer.inFeatures, layer.weightBits / 8, share) + 1;
-  const whole =
-    touchedLines(cache, layer.weight.length, layer.weightBits / 8, 1) + paramsLines(cache, layer, layer.outFeatures);
-  // Another neuron at each step: what little of the layer the cache held is not what is read next.
-  const again = reread(cache, Math.max(whole, priorLines(cache, plan.model)));
-  return missesOfPasses(again, choices, Math.min(whole, choices * touched), touched);
+  const row = bulkCycles(cache, lazyRowWords(plan.lazy.layer), 1);
+  return choices * Math.max(0, row - (coreCycles / choices - LAZY_ALONE_CYCLES));
 }
 
-function readoutCost(cost: ReadoutKernelCost, { readout }: IntegerModel): number {
+function readoutCycles({ readout }: IntegerModel): number {
   const { size, inChannels, outChannels } = readout;
-  const taps = outChannels * (3 * size - 2) ** 2;
-  return (
-    cost.input * size * size * inChannels +
-    cost.tap * taps +
-    cost.product * taps * inChannels +
-    cost.pixel * size * size * outChannels
-  );
+  const { input, pixel } = KERNEL_COSTS.readout;
+  return size * size * outChannels * (input * inChannels + pixel);
 }
 
 /**
@@ -277,48 +313,48 @@ export function predictCost(plan: Plan, work: ImageWork, cache: FlashCache | und
     name: string,
     kernel: KernelName | null,
     coreCycles: number,
-    misses: (cache: FlashCache) => number,
+    waits: (cache: FlashCache) => number,
   ): LayerCost => {
-    const missed = cache === undefined ? 0 : misses(cache);
-    return { name, kernel, coreCycles, misses: missed, cycles: coreCycles + missed * (cache?.missCycles ?? 0) };
+    const waitCycles = cache === undefined ? 0 : waits(cache);
+    return { name, kernel, coreCycles, waitCycles, cycles: coreCycles + waitCycles };
   };
   const blocked = (planned: PlannedLayer, how: 'run' | 'step'): LayerCost => {
-    const { layer } = planned;
+    const { name } = planned.layer;
     const kernel = kernelOf(planned, model.leak, how);
     const costs = KERNEL_COSTS[kernel];
-    const done = work.layers.find(({ name }) => name === layer.name)!;
-    return cost(layer.name, kernel, rowCycles(costs, layer, done, timeSteps), (through) =>
+    const done = work.layers.find((layer) => layer.name === name)!;
+    return cost(name, kernel, rowCycles(costs, planned, done, timeSteps), (through) =>
       how === 'step'
-        ? stepMisses(through, plan, layer, done, costs.block)
-        : runMisses(through, layer, done, costs.block),
+        ? stepWaits(through, plan, planned, done, costs.block)
+        : runWaits(through, planned, done, costs.block),
     );
   };
   const lazyWork = work.layers[model.prior.length - 1];
   const lazyKernel = plan.lazy.layer.weightBits === 8 ? 'lazy bytes' : 'lazy nibbles';
-  const { evaluation, operation } = KERNEL_COSTS[lazyKernel];
+  const { begin, evaluation, operation } = KERNEL_COSTS[lazyKernel];
+  const lazyCycles =
+    begin * timeSteps * latentChannels + evaluation * lazyWork.lifUpdates + operation * lazyWork.synapticOperations;
   const { readout } = model;
-  const readoutKernel = readout.weightBits === 8 ? 'readout bytes' : 'readout nibbles';
   const layers = [
     cost('choices', null, CHOICE_CYCLES * timeSteps * latentChannels, () => 0),
     ...plan.hidden.map((planned) => blocked(planned, 'step')),
-    cost('z', lazyKernel, evaluation * lazyWork.lifUpdates + operation * lazyWork.synapticOperations, (through) =>
-      lazyMisses(through, plan, lazyWork),
-    ),
+    cost('z', lazyKernel, lazyCycles, (through) => lazyWaits(through, plan, lazyCycles)),
     ...[plan.decoderInput, ...plan.decoder].map((planned) => blocked(planned, 'run')),
     cost(
       'readout',
-      readoutKernel,
-      readoutCost(KERNEL_COSTS[readoutKernel], model),
+      'readout',
+      readoutCycles(model),
       (through) =>
-        touchedLines(through, readout.weight.length, readout.weightBits / 8, 1) +
-        touchedLines(through, readout.thresholds.length, 4, 1),
+        through.missCycles *
+        (touchedLines(through, readout.weight.length, readout.weightBits / 8, 1) +
+          touchedLines(through, readout.thresholds.length, 4, 1)),
     ),
   ];
   const total = (of: (layer: LayerCost) => number): number => layers.reduce((sum, layer) => sum + of(layer), 0);
   return {
     layers,
     coreCycles: total((layer) => layer.coreCycles),
-    misses: total((layer) => layer.misses),
+    waitCycles: total((layer) => layer.waitCycles),
     cycles: total((layer) => layer.cycles),
   };
 }

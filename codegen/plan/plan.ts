@@ -1,13 +1,26 @@
 /** What will run, and where everything lies: the integer model, decided down to offsets. Templates only write it out. */
 
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import { type LayerBounds, type ModelBounds, proveBounds, signedBits } from '../../runtime-ts/bounds.js';
+import { allowsWide, type LayerBounds, type ModelBounds, proveBounds, signedBits } from '../../runtime-ts/bounds.js';
 import { latentBytes } from '../../runtime-ts/spike-bits.js';
 import { modelHash } from '../../runtime-ts/model-file.js';
 import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
-import type { ConvTransposeLayer, IntegerModel, LinearLayer } from '../../runtime-ts/model.js';
+import type { ConvTransposeLayer, IntegerModel, LinearLayer, SpikingLayer } from '../../runtime-ts/model.js';
+import { type Grouping, groupInputs, mapActivity, type MapActivity, spikesPerImage } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
-import { layOutWeights, needsWideParams, rowBytes, type Weights } from './weights.js';
+import {
+  isWide,
+  type Kernel,
+  layOutWeights,
+  lazyRowWords,
+  lazyWeightWords,
+  needsWideParams,
+  pieceWords,
+  rowBytes,
+  rowWords,
+  WIDE_BLOCK,
+  type Weights,
+} from './weights.js';
 
 interface PlannedBase {
   readonly bounds: LayerBounds;
@@ -16,11 +29,26 @@ interface PlannedBase {
   readonly wideParams: boolean;
 }
 
-/** A layer whose outputs are computed in blocks of eight channels. */
-export interface PlannedLayer extends PlannedBase {
+/** How a layer runs. */
+interface Choice {
+  readonly kernel: Kernel;
+  /** Inputs that one row of halves serves: 1, 2 or 4. */
+  readonly group: number;
+  /** The inputs, group by group; undefined in groups of one. */
+  readonly members: Uint16Array | undefined;
+  /** Groups of which somebody fires, for each spike, as seen on a few images: 1 in groups of one. */
+  readonly eventsPerSpike: number;
+  /** Events of its whole input map are listed before it runs, so that each weight is read once; else two rows of it. */
+  readonly wholeMap: boolean;
+  /** Rows of bytes are fetched into RAM, those of a block or of one parity of it at a time, where the board can. */
+  readonly staged: boolean;
+  /** Inputs of a hidden layer whose rows are kept in RAM between steps (row_cache.h); 0: not cached. */
+  readonly slots: number;
+}
+
+/** A layer whose outputs are computed in blocks of channels. */
+export interface PlannedLayer extends PlannedBase, Choice {
   readonly layer: LinearLayer | ConvTransposeLayer;
-  /** Sums in 16-bit lanes, two to a word (rule B3); else plain 32-bit sums. */
-  readonly lanes: boolean;
 }
 
 /** The prior's last layer, evaluated only where chosen. */
@@ -49,6 +77,16 @@ export interface Plan {
   readonly latentBytes: number;
 }
 
+const PLAIN: Choice = {
+  kernel: 'plain',
+  group: 1,
+  members: undefined,
+  eventsPerSpike: 1,
+  wholeMap: false,
+  staged: false,
+  slots: 0,
+};
+
 /** An event is the offset of a row, in bytes, in 16 bits; of the prior's last layer the index of an input. */
 const MOST_EVENT = 65536;
 
@@ -58,60 +96,245 @@ const PRIOR = 1;
 const DECODER_INPUT = 2;
 const mapPhase = (layer: number): number => 3 + layer;
 
+/** Halfwords before the events of a wide layer's list: FSVAE_LIST_HEAD of wide.h. */
+const LIST_HEAD = 2;
+
+/** Bytes of one neuron block of a wide hidden layer: fsvae_wide_cells of wide.h. */
+const WIDE_CELLS_BYTES = 96;
+
+/** Bytes of the list of one step's events when every input fires. */
+function listBytes(inputs: number, { kernel, group }: Pick<Choice, 'kernel' | 'group'>): number {
+  return 2 * (inputs / group + (isWide(kernel) ? LIST_HEAD : 0));
+}
+
+/** Bytes of the rows of one kernel position and block as they lie in flash. */
+function flashBytes(layer: SpikingLayer, { kernel }: Choice): number {
+  return inputsOf(layer) * 4 * rowWords(layer.weightBits, kernel);
+}
+
+/** Bytes of the rows of halves of one kernel position and block: of each group a row for each pattern but silence. */
+function tapBytes(layer: SpikingLayer, { kernel, group }: Choice): number {
+  return (inputsOf(layer) / group) * (2 ** group - 1) * rowBytes(layer.weightBits, kernel);
+}
+
 /** Buffers of a run and when they are alive. */
-function buffers(model: IntegerModel, trainBytes: number, membraneBytes: number): BufferRequest[] {
+function buffers(
+  model: IntegerModel,
+  trainBytes: number,
+  membraneBytes: number,
+  choose: (layer: SpikingLayer) => Choice,
+): BufferRequest[] {
   const { timeSteps, latentChannels } = model.config;
   const hidden = model.prior.slice(0, -1);
   const last = model.prior[model.prior.length - 1];
   const lastMap = mapPhase(model.decoder.length - 1);
   const widestHidden = Math.max(latentChannels, ...hidden.map((layer) => layer.outFeatures));
-  const requests: BufferRequest[] = [
-    { name: 'choices', bytes: timeSteps * latentChannels, first: DRAWING, last: PRIOR },
-    { name: 'z', bytes: latentChannels * trainBytes, first: PRIOR, last: DECODER_INPUT },
-    { name: 'fired', bytes: (widestHidden + 7) >> 3, first: PRIOR, last: PRIOR },
-    { name: 'history', bytes: timeSteps * last.inFeatures * 2, first: PRIOR, last: PRIOR },
-    { name: 'history_count', bytes: timeSteps * 2, first: PRIOR, last: PRIOR },
-    { name: 'lazy_membrane', bytes: last.outFeatures * membraneBytes, first: PRIOR, last: PRIOR },
-    { name: 'lazy_known', bytes: last.outFeatures, first: PRIOR, last: PRIOR },
-    { name: 'z_events', bytes: latentChannels * 2, first: PRIOR, last: PRIOR },
-    { name: 'latent_events', bytes: timeSteps * latentChannels * 2, first: DECODER_INPUT, last: DECODER_INPUT },
-    { name: 'latent_count', bytes: timeSteps * 2, first: DECODER_INPUT, last: DECODER_INPUT },
-  ];
+  const requests: BufferRequest[] = [];
+  const add = (name: string, bytes: number, first: number, end = first): void => {
+    requests.push({ name, bytes, first, last: end });
+  };
+  add('choices', timeSteps * latentChannels, DRAWING, PRIOR);
+  add('z', latentChannels * trainBytes, PRIOR, DECODER_INPUT);
+  add('fired', (widestHidden + 7) >> 3, PRIOR);
+  add('history', timeSteps * last.inFeatures * 2, PRIOR);
+  add('history_count', timeSteps * 2, PRIOR);
+  add('lazy_membrane', last.outFeatures * membraneBytes, PRIOR);
+  add('lazy_known', last.outFeatures, PRIOR);
+  add('lazy_row_0', 4 * lazyRowWords(last), PRIOR);
+  add('lazy_row_1', 4 * lazyRowWords(last), PRIOR);
+  add('lazy_spread', last.weightBits === 8 ? 4 : 8 * lazyWeightWords(last), PRIOR);
+  add('z_events', listBytes(latentChannels, hidden.length === 0 ? PLAIN : choose(hidden[0])), PRIOR);
   hidden.forEach((layer, i) => {
-    requests.push({
-      name: `hidden_${i}_membrane`,
-      bytes: layer.outFeatures * membraneBytes,
-      first: PRIOR,
-      last: PRIOR,
-    });
-    if (i < hidden.length - 1) {
-      requests.push({ name: `hidden_${i}_events`, bytes: layer.outFeatures * 2, first: PRIOR, last: PRIOR });
+    if (isWide(choose(layer).kernel))
+      add(`hidden_${i}_cells`, (layer.outFeatures / WIDE_BLOCK) * WIDE_CELLS_BYTES, PRIOR);
+    else add(`hidden_${i}_membrane`, layer.outFeatures * membraneBytes, PRIOR);
+    const { kernel, slots } = choose(layer);
+    if (slots > 0) {
+      add(`hidden_${i}_rows`, 4 * pieceWords(layer, kernel) * slots, PRIOR);
+      add(`hidden_${i}_slot_of`, 2 * layer.inFeatures, PRIOR);
+      add(`hidden_${i}_input_of`, 2 * slots, PRIOR);
+      add(`hidden_${i}_used`, slots, PRIOR);
+      add(`hidden_${i}_in_place`, 2 * (layer.inFeatures + MOST_RANGES_IN_PLACE * LIST_HEAD), PRIOR);
     }
+    if (i < hidden.length - 1) add(`hidden_${i}_events`, listBytes(layer.outFeatures, choose(hidden[i + 1])), PRIOR);
   });
-  requests.push({
-    name: 'map_0',
-    bytes: model.decoderInput.outFeatures * trainBytes,
-    first: DECODER_INPUT,
-    last: mapPhase(0),
-  });
+  add('latent_events', timeSteps * listBytes(latentChannels, choose(model.decoderInput)), DECODER_INPUT);
+  if (!isWide(choose(model.decoderInput).kernel)) add('latent_count', timeSteps * 2, DECODER_INPUT);
+  if (choose(model.decoderInput).staged) {
+    add('latent_rows', flashBytes(model.decoderInput, choose(model.decoderInput)), DECODER_INPUT);
+  }
+  add('map_0', model.decoderInput.outFeatures * trainBytes, DECODER_INPUT, mapPhase(0));
   model.decoder.forEach((layer, i) => {
     const now = mapPhase(i);
-    requests.push(
-      { name: `events_${i}`, bytes: 2 * layer.inSize * timeSteps * layer.inChannels * 2, first: now, last: now },
-      { name: `count_${i}`, bytes: 2 * layer.inSize * timeSteps * 2, first: now, last: now },
-    );
+    const choice = choose(layer);
+    const positions = (choice.wholeMap ? layer.inSize : 2) * layer.inSize;
+    add(`events_${i}`, positions * timeSteps * listBytes(layer.inChannels, choice), now);
+    if (!isWide(choice.kernel)) add(`count_${i}`, positions * timeSteps * 2, now);
+    if (choice.kernel === 'halves') {
+      // Map to map, the kernel positions of one parity of one block at a time; the last layer's all at once. And what
+      // one position is expanded from.
+      const taps = now < lastMap ? 6 : (9 * layer.outChannels) / WIDE_BLOCK;
+      add(`rows_${i}`, taps * tapBytes(layer, choice) + flashBytes(layer, choice), now);
+    } else if (choice.staged) {
+      add(`rows_${i}`, 6 * flashBytes(layer, choice), now);
+    }
     if (now < lastMap) {
-      const neurons = 4 * layer.inSize * layer.inSize * layer.outChannels;
-      requests.push({ name: `map_${i + 1}`, bytes: neurons * trainBytes, first: now, last: now + 1 });
+      add(`map_${i + 1}`, 4 * layer.inSize * layer.inSize * layer.outChannels * trainBytes, now, now + 1);
     }
   });
-  const { size, inChannels } = model.readout;
-  requests.push(
-    { name: 'row_pair', bytes: 2 * size * inChannels * trainBytes, first: lastMap, last: lastMap },
-    { name: 'weighted_ring', bytes: 4 * size * inChannels * 2, first: lastMap, last: lastMap },
-    { name: 'coefficient_tables', bytes: ((timeSteps + 7) >> 3) * 512, first: lastMap, last: lastMap },
-  );
+  const { size, inChannels, outChannels } = model.readout;
+  add('row_pair', 2 * size * inChannels * trainBytes, lastMap);
+  add('readout_weights', outChannels * inChannels * 9 * 4, lastMap);
+  add('readout_membranes', outChannels * 4 * (size + 2) * 4, lastMap);
+  add('coefficient_tables', trainBytes * 512, lastMap);
   return requests;
+}
+
+function inputsOf(layer: SpikingLayer): number {
+  return layer.kind === 'linear' ? layer.inFeatures : layer.inChannels;
+}
+
+/** Input channels that a kernel's events can name. */
+function mostInputs(layer: SpikingLayer, kernel: Kernel): number {
+  return MOST_EVENT / rowBytes(layer.weightBits, kernel);
+}
+
+/** Rule B5: may this wide kernel run this layer? Rows of bytes have neither nibbles nor a fraction. */
+function allows(kernel: 'bytes' | 'halves', layer: SpikingLayer, bounds: LayerBounds, model: IntegerModel): boolean {
+  return (
+    (kernel === 'halves' || (layer.weightBits === 8 && layer.fractionBits === 0)) &&
+    inputsOf(layer) <= mostInputs(layer, kernel) &&
+    allowsWide(layer, bounds, model)
+  );
+}
+
+/** What an event costs on a Cortex-M0+, in cycles for sixteen channels: lanes.h, armv6m.S, wide_armv6m.S. */
+const EVENT_CYCLES: Readonly<Record<Kernel, number>> = { plain: 200, lanes: 48, bytes: 25, halves: 22 };
+
+/** To expand a row, and to add two rows: wide_rows_armv6m.S. */
+const EXPAND_CYCLES = 50;
+const ADD_ROWS_CYCLES = 36;
+
+/** Events an image if every spike were one. */
+function eventsPerImage(layer: ConvTransposeLayer, activity: MapActivity): number {
+  const reach = (3 * layer.inSize - 1) / layer.inSize; // outputs that an input reaches along an axis, borders counted
+  return spikesPerImage(activity) * reach * reach * (layer.outChannels / WIDE_BLOCK);
+}
+
+/** Cycles an image of rows of halves, as far as they depend on groups: the events, and the rows made for them. */
+function halvesCycles(layer: ConvTransposeLayer, activity: MapActivity, { size, eventsPerSpike }: Grouping): number {
+  const groups = layer.inChannels / size;
+  const rows = groups * (size * EXPAND_CYCLES + (2 ** size - 1 - size) * ADD_ROWS_CYCLES);
+  return (
+    eventsPerImage(layer, activity) * eventsPerSpike * EVENT_CYCLES.halves + 9 * (layer.outChannels / WIDE_BLOCK) * rows
+  );
+}
+
+/** Ways to run a convolution with rows of halves that are faster than what it has, the fastest first. */
+function halvesChoices(layer: ConvTransposeLayer, activity: MapActivity, now: Kernel, isLast: boolean): Choice[] {
+  return [1, 2, 4]
+    .filter((size) => layer.inChannels % size === 0)
+    .map((size) => groupInputs(activity, size))
+    .map((grouping) => ({ ...grouping, cycles: halvesCycles(layer, activity, grouping) }))
+    .filter(({ cycles }) => cycles < eventsPerImage(layer, activity) * EVENT_CYCLES[now])
+    .sort((a, b) => a.cycles - b.cycles)
+    .map(({ size, members, eventsPerSpike }): Choice => {
+      return {
+        ...PLAIN,
+        kernel: 'halves',
+        group: size,
+        members: size === 1 ? undefined : members,
+        eventsPerSpike,
+        wholeMap: !isLast,
+      };
+    })
+    .filter((choice) => tapBytes(layer, choice) <= MOST_EVENT);
+}
+
+/** Ranges of rows in place that a step of a cached layer can name: FSVAE_MOST_STEP_TAPS of row_cache.h, less the cache. */
+const MOST_RANGES_IN_PLACE = 3;
+
+/** With fewer slots than this share of its inputs, most rows would be copied to be read once. */
+const LEAST_SHARE = 1 / 4;
+
+/** Ways to cache a hidden layer's rows, the one with most slots first. */
+function cacheChoices(layer: LinearLayer, choice: Choice): Choice[] {
+  // Events are 16 bits wide, in the cache and in place.
+  const reach = Math.floor(MOST_EVENT / (4 * pieceWords(layer, choice.kernel)));
+  if (layer.inFeatures > MOST_RANGES_IN_PLACE * reach) return [];
+  const most = Math.min(layer.inFeatures, reach);
+  const least = Math.ceil(layer.inFeatures * LEAST_SHARE);
+  return Array.from({ length: Math.max(0, most - least + 1) }, (_, i) => ({ ...choice, slots: most - i }));
+}
+
+/**
+ * Which kernel runs each layer: the fastest whose conditions hold (rules B3, B5), as far as the arena stays within
+ * `room` or grows no further than it must be anyhow. The last layers choose first: they have the most events. The prior's
+ * hidden layers share what its own phase has left, small layers first, which come whole: a step reads the rows of a third
+ * of the inputs, and mostly those of the step before.
+ */
+function chooseKernels(
+  model: IntegerModel,
+  boundsOf: (name: string) => LayerBounds,
+  arenaOf: (choose: (layer: SpikingLayer) => Choice) => Arena,
+  room: number,
+): { choose: (layer: SpikingLayer) => Choice; arena: Arena } {
+  const choices = new Map<string, Choice>();
+  const choose = (layer: SpikingLayer): Choice => choices.get(layer.name)!;
+  const layers = [...model.prior.slice(0, -1), model.decoderInput, ...model.decoder];
+  for (const layer of layers) {
+    const bounds = boundsOf(layer.name);
+    const narrow: Kernel = signedBits(bounds.sum) <= 16 ? 'lanes' : 'plain';
+    const kernel = allows('bytes', layer, bounds, model) ? 'bytes' : narrow;
+    if (inputsOf(layer) > mostInputs(layer, kernel)) {
+      throw new FsvaeError(
+        'input',
+        `${layer.name} has ${inputsOf(layer)} inputs; the kernels take at most ${mostInputs(layer, kernel)}`,
+      );
+    }
+    choices.set(layer.name, { ...PLAIN, kernel });
+  }
+  let arena = arenaOf(choose);
+  const most = Math.max(room, arena.bytes);
+  const improve = (layer: SpikingLayer, better: Choice): boolean => {
+    const before = choose(layer);
+    choices.set(layer.name, better);
+    const grown = arenaOf(choose);
+    if (grown.bytes <= most) arena = grown;
+    else choices.set(layer.name, before);
+    return grown.bytes <= most;
+  };
+  const last = model.decoder[model.decoder.length - 1];
+  const candidates = model.decoder.filter((layer) => allows('halves', layer, boundsOf(layer.name), model)).reverse();
+  const activity = candidates.length === 0 ? undefined : mapActivity(model);
+  for (const layer of candidates) {
+    halvesChoices(layer, activity!.get(layer)!, choose(layer).kernel, layer === last).some((choice) =>
+      improve(layer, choice),
+    );
+  }
+  for (const layer of [model.decoderInput, ...model.decoder]) {
+    // The last layer's output is used up two rows at a time: its lists are too, and its weights stay in the cache.
+    if (choose(layer).kernel !== 'bytes' || layer === last) continue;
+    const wholeMap = layer !== model.decoderInput;
+    if (!improve(layer, { ...choose(layer), wholeMap, staged: true }) && wholeMap) {
+      improve(layer, { ...choose(layer), wholeMap });
+    }
+  }
+  const bytes = (layer: LinearLayer): number => layer.inFeatures * pieceWords(layer, choose(layer).kernel);
+  for (const layer of model.prior.slice(0, -1).sort((a, b) => bytes(a) - bytes(b))) {
+    cacheChoices(layer, choose(layer)).some((choice) => improve(layer, choice));
+  }
+  return { choose, arena };
+}
+
+/**
+ * RAM that an arena may take for speed alone: with stack, frame, image and program it stays below 128 KB.
+ */
+export const ARENA_ROOM_BYTES = 112 * 1024;
+
+export interface PlanOptions {
+  /** RAM, in bytes, that the arena may take for speed; 0: no more than it must. Default: ARENA_ROOM_BYTES. */
+  readonly arenaRoomBytes?: number;
 }
 
 /**
@@ -120,7 +343,7 @@ function buffers(model: IntegerModel, trainBytes: number, membraneBytes: number)
  * @param modelName a name for people, in the banner and in the board's hello; printable ASCII, at most 32 characters
  * @throws FsvaeError `input` when a layer is too wide for the kernels
  */
-export function makePlan(model: IntegerModel, modelName: string): Plan {
+export function makePlan(model: IntegerModel, modelName: string, options: PlanOptions = {}): Plan {
   const bounds = proveBounds(model);
   const rows = traceRows(model);
   const boundsOf = (name: string): LayerBounds => bounds.layers.find((layer) => layer.name === name)!;
@@ -128,21 +351,12 @@ export function makePlan(model: IntegerModel, modelName: string): Plan {
     bounds: boundsOf(layer.name),
     wideParams: needsWideParams(layer),
   });
-  const blocked = (layer: LinearLayer | ConvTransposeLayer): PlannedLayer => {
-    const inputs = layer.kind === 'linear' ? layer.inFeatures : layer.inChannels;
-    if (inputs * rowBytes(layer.weightBits) > MOST_EVENT) {
-      throw new FsvaeError(
-        'input',
-        `${layer.name} has ${inputs} inputs; the kernels take at most ${MOST_EVENT / rowBytes(layer.weightBits)}`,
-      );
-    }
-    return {
-      ...base(layer),
-      layer,
-      row: rows.findIndex((row) => row.name === layer.name),
-      lanes: signedBits(boundsOf(layer.name).sum) <= 16,
-    };
-  };
+  const blocked = (layer: LinearLayer | ConvTransposeLayer): PlannedLayer => ({
+    ...base(layer),
+    layer,
+    row: rows.findIndex((row) => row.name === layer.name),
+    ...choose(layer),
+  });
   const last = model.prior[model.prior.length - 1];
   if (last.inFeatures > MOST_EVENT) {
     throw new FsvaeError('input', `${last.name} has ${last.inFeatures} inputs; the kernels take at most ${MOST_EVENT}`);
@@ -151,6 +365,12 @@ export function makePlan(model: IntegerModel, modelName: string): Plan {
   const membraneBits = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16) ? 16 : 32;
   const trainBits = model.config.timeSteps <= 16 ? 16 : 32;
   const { channels, imageSize, timeSteps, latentChannels } = model.config;
+  const { choose, arena } = chooseKernels(
+    model,
+    boundsOf,
+    (choice) => placeBuffers(buffers(model, trainBits / 8, membraneBits / 8, choice)),
+    options.arenaRoomBytes ?? ARENA_ROOM_BYTES,
+  );
   return {
     model,
     modelName,
@@ -163,8 +383,12 @@ export function makePlan(model: IntegerModel, modelName: string): Plan {
     lazy: { ...base(last), layer: last, row: model.prior.length },
     decoderInput: blocked(model.decoderInput),
     decoder: model.decoder.map(blocked),
-    weights: layOutWeights(model),
-    arena: placeBuffers(buffers(model, trainBits / 8, membraneBits / 8)),
+    weights: layOutWeights(
+      model,
+      (layer) => choose(layer).kernel,
+      (layer) => choose(layer).slots > 0,
+    ),
+    arena,
     imageBytes: channels * imageSize * imageSize,
     latentBytes: latentBytes(timeSteps, latentChannels),
   };

@@ -1,8 +1,9 @@
 /**
  * All constants of a model in one run of 32-bit little-endian words, in the order in which the kernels read them
- * (firmware-templates/kernels/lanes.h, td_block.h, prior.h, readout.h say why).
+ * (firmware-templates/kernels/lanes.h, td_block.h, wide.h, row_cache.h, prior.h, readout.h say why).
  */
 
+import { wideRest } from '../../runtime-ts/bounds.js';
 import type {
   ConvTransposeLayer,
   IntegerModel,
@@ -11,8 +12,23 @@ import type {
   SpikingLayer,
 } from '../../runtime-ts/model.js';
 
-/** Neighbouring output channels that one row of weights serves. */
+/** Neighbouring output channels that one row of weights serves: lanes.h. */
 export const BLOCK = 8;
+
+/** The same for the wide kernels: wide.h. */
+export const WIDE_BLOCK = 16;
+
+/** Which kernel runs a layer: the enumeration of layer.h. */
+export type Kernel = 'plain' | 'lanes' | 'bytes' | 'halves';
+
+export function isWide(kernel: Kernel): boolean {
+  return kernel === 'bytes' || kernel === 'halves';
+}
+
+/** Output channels that one row of the kernel serves. */
+export function blockOf(kernel: Kernel): number {
+  return isWide(kernel) ? WIDE_BLOCK : BLOCK;
+}
 
 /** One part of the run. Offsets and lengths in words. */
 export interface Section {
@@ -26,13 +42,14 @@ export interface Weights {
   readonly sections: readonly Section[];
 }
 
-export function rowWords(bits: 8 | 4): number {
-  return bits === 8 ? 2 : 1;
+/** Words of one row as it lies in flash. */
+export function rowWords(bits: 8 | 4, kernel: Kernel = 'plain'): number {
+  return (bits * blockOf(kernel)) / 32;
 }
 
-/** Bytes of one row: the unit of events. */
-export function rowBytes(bits: 8 | 4): number {
-  return 4 * rowWords(bits);
+/** Bytes of one row as the kernel reads it: the unit of events. Rows of halves are expanded before they are read. */
+export function rowBytes(bits: 8 | 4, kernel: Kernel): number {
+  return kernel === 'halves' ? 2 * WIDE_BLOCK : 4 * rowWords(bits, kernel);
 }
 
 /** True where a bias or threshold of the layer needs more than 16 bits. */
@@ -41,56 +58,68 @@ export function needsWideParams(layer: SpikingLayer): boolean {
   return !layer.bias.every(fits) || !layer.threshold.every(fits);
 }
 
-/** Bits of channel c of a block within its row: the byte or nibble order of lanes.h. */
-function laneShift(channel: number, bits: 8 | 4): number {
+/** Where channel c of a block stands in its row: the byte or nibble order of lanes.h and wide.h. */
+function lanePlace(channel: number, bits: 8 | 4): { word: number; shift: number } {
   const pair = channel >> 1;
   const high = channel & 1;
-  return bits === 8 ? (pair & 1) * 8 + high * 16 : pair * 4 + high * 16;
+  return bits === 8
+    ? { word: channel >> 2, shift: (pair & 1) * 8 + high * 16 }
+    : { word: channel >> 3, shift: (pair & 3) * 4 + high * 16 };
 }
 
-/**
- * Rows of one kernel position: for each input the biased weights of a block's channels; channels past the last are 0.
- *
- * @param weightOf weight of (input, output)
- */
+/** Words of all rows of one input of a linear layer: what a cache holds in a slot. */
+export function pieceWords(layer: LinearLayer, kernel: Kernel): number {
+  return Math.ceil(layer.outFeatures / blockOf(kernel)) * rowWords(layer.weightBits, kernel);
+}
+
+/** Words from one block's row of an input of a linear layer to the next one's. */
+export function blockWords(layer: SpikingLayer, kernel: Kernel, cached: boolean): number {
+  if (layer.kind !== 'linear') return 0;
+  return rowWords(layer.weightBits, kernel) * (cached ? 1 : layer.inFeatures);
+}
+
+/** The rows of a layer: block by block, kernel position by position, input by input; channels past the last are 0. */
 function packRows(
-  into: number[],
-  inputs: number,
-  outputs: number,
-  block: number,
-  bits: 8 | 4,
-  weightOf: (input: number, output: number) => number,
-): void {
+  { inputs, outputs, positions, bits }: { inputs: number; outputs: number; positions: number; bits: 8 | 4 },
+  kernel: Kernel,
+  weightOf: (input: number, output: number, position: number) => number,
+): Uint32Array {
   const bias = bits === 8 ? 128 : 8;
-  for (let i = 0; i < inputs; i++) {
-    const row = new Uint32Array(rowWords(bits));
-    for (let c = 0; c < BLOCK; c++) {
-      const output = block * BLOCK + c;
-      const biased = (output < outputs ? weightOf(i, output) : 0) + bias;
-      row[bits === 8 ? c >> 2 : 0] |= biased << laneShift(c, bits);
-    }
-    into.push(...row);
-  }
-}
-
-function linearRows(layer: LinearLayer): number[] {
-  const words: number[] = [];
-  const { inFeatures, outFeatures, weight, weightBits } = layer;
-  for (let block = 0; block * BLOCK < outFeatures; block++) {
-    packRows(words, inFeatures, outFeatures, block, weightBits, (i, o) => weight[o * inFeatures + i]);
-  }
-  return words;
-}
-
-function convTransposeRows(layer: ConvTransposeLayer): number[] {
-  const words: number[] = [];
-  const { inChannels, outChannels, weight, weightBits } = layer;
-  for (let block = 0; block * BLOCK < outChannels; block++) {
-    for (let k = 0; k < 9; k++) {
-      packRows(words, inChannels, outChannels, block, weightBits, (i, o) => weight[(i * outChannels + o) * 9 + k]);
+  const block = blockOf(kernel);
+  const row = rowWords(bits, kernel);
+  const words = new Uint32Array(Math.ceil(outputs / block) * positions * inputs * row);
+  let at = 0;
+  for (let first = 0; first < outputs; first += block) {
+    for (let position = 0; position < positions; position++) {
+      for (let i = 0; i < inputs; i++, at += row) {
+        for (let c = 0; c < block; c++) {
+          const output = first + c;
+          const { word, shift } = lanePlace(c, bits);
+          words[at + word] |= ((output < outputs ? weightOf(i, output, position) : 0) + bias) << shift;
+        }
+      }
     }
   }
   return words;
+}
+
+/** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
+function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
+  const { weight, weightBits: bits } = layer;
+  if (layer.kind === 'linear') {
+    const { inFeatures: inputs, outFeatures: outputs } = layer;
+    const byBlock = packRows({ inputs, outputs, positions: 1, bits }, kernel, (i, o) => weight[o * inputs + i]);
+    if (!cached) return byBlock;
+    const row = rowWords(bits, kernel);
+    const piece = pieceWords(layer, kernel);
+    return byBlock.map((_, at) => {
+      const input = Math.floor(at / piece);
+      const block = Math.floor((at % piece) / row);
+      return byBlock[(block * inputs + input) * row + (at % row)];
+    });
+  }
+  const { inChannels: inputs, outChannels: outputs } = layer;
+  return packRows({ inputs, outputs, positions: 9, bits }, kernel, (i, o, k) => weight[(i * outputs + o) * 9 + k]);
 }
 
 function wordsOfBytes(bytes: Uint8Array): Uint32Array {
@@ -99,21 +128,12 @@ function wordsOfBytes(bytes: Uint8Array): Uint32Array {
   return words;
 }
 
-/** Plain runs of weights: bytes with sign, or nibbles biased by 8, low one first; each run begins on a byte. */
-function packRuns(
-  runs: number,
-  length: number,
-  bits: 8 | 4,
-  weightOf: (run: number, at: number) => number,
-): Uint32Array {
-  const stride = bits === 8 ? length : (length + 1) >> 1;
-  const bytes = new Uint8Array(runs * stride);
-  for (let run = 0; run < runs; run++) {
-    for (let i = 0; i < length; i++) {
-      const weight = weightOf(run, i);
-      if (bits === 8) bytes[run * stride + i] = weight;
-      else bytes[run * stride + (i >> 1)] |= (weight + 8) << (4 * (i & 1));
-    }
+/** A plain run of weights: bytes with sign, or nibbles biased by 8, low one first. */
+function packRun(length: number, bits: 8 | 4, weightAt: (at: number) => number): Uint32Array {
+  const bytes = new Uint8Array(Math.ceil((length * bits) / 8));
+  for (let i = 0; i < length; i++) {
+    if (bits === 8) bytes[i] = weightAt(i);
+    else bytes[i >> 1] |= (weightAt(i) + 8) << (4 * (i & 1));
   }
   return wordsOfBytes(bytes);
 }
@@ -133,10 +153,61 @@ function packParams(layer: SpikingLayer, padded: boolean): Uint32Array {
   return words;
 }
 
+/**
+ * Sixteen words for each wide block: what its eight sums begin with, and its eight pairs of membranes at rest (wide.h).
+ * All pairs are low + 65536 * high modulo 2^32.
+ */
+function wideParams(layer: SpikingLayer, kernel: Kernel): Uint32Array {
+  const pair = (low: number, high: number): number => (low + high * 65536) | 0;
+  const words = new Uint32Array(layer.bias.length);
+  for (let first = 0; first < layer.bias.length; first += WIDE_BLOCK) {
+    for (let p = 0; p < WIDE_BLOCK / 2; p++) {
+      const c = first + 2 * p;
+      const rest = wideRest(layer.threshold[c]);
+      const next = wideRest(layer.threshold[c + 1]);
+      // A membrane leaks with its offset: the three quarters that the offset loses come back with the bias.
+      words[first + p] = pair(layer.bias[c] + (3 * rest) / 4, layer.bias[c + 1] + (3 * next) / 4);
+      words[first + WIDE_BLOCK / 2 + p] = pair(rest, next);
+    }
+    // Rows of bytes are added whole into the even pairs: the odd ones, times 256, are taken off at the end.
+    if (kernel === 'bytes') for (let p = 0; p < WIDE_BLOCK / 2; p += 2) words[first + p] += words[first + p + 1] << 8;
+  }
+  return words;
+}
+
+/** Words of weights in a row of the prior's last layer, which begins on a word. */
+export function lazyWeightWords(layer: LinearLayer): number {
+  return Math.ceil((layer.inFeatures * layer.weightBits) / 32);
+}
+
+/** Words of a whole row: its weights, then bias and threshold. */
+export function lazyRowWords(layer: LinearLayer): number {
+  return lazyWeightWords(layer) + (needsWideParams(layer) ? 2 : 1);
+}
+
+/** Rows of the prior's last layer, a neuron each, in the order of prior.h. */
+function lazyRows(layer: LinearLayer): Uint32Array {
+  const { inFeatures, outFeatures, weight, weightBits } = layer;
+  const rowLength = lazyRowWords(layer);
+  const weightWords = lazyWeightWords(layer);
+  const params = packParams(layer, false);
+  const paramWords = rowLength - weightWords;
+  const words = new Uint32Array(outFeatures * rowLength);
+  for (let o = 0; o < outFeatures; o++) {
+    for (let i = 0; i < inFeatures; i++) {
+      const value = weight[o * inFeatures + i];
+      if (weightBits === 8) words[o * rowLength + (i >> 2)] |= (value & 0xff) << (8 * (i & 3));
+      else words[o * rowLength + (i >> 3)] |= (value + 8) << (8 * (i & 3) + 4 * ((i >> 2) & 1));
+    }
+    words.set(params.subarray(o * paramWords, (o + 1) * paramWords), o * rowLength + weightWords);
+  }
+  return words;
+}
+
 function readoutRuns(layer: ReadoutLayer): Uint32Array {
   const { inChannels, outChannels, weight, weightBits } = layer;
   // One run over all positions: a nibble layer's dot products index nibbles, so positions need not begin on a byte.
-  return packRuns(1, outChannels * 9 * inChannels, weightBits, (_, at) => {
+  return packRun(outChannels * 9 * inChannels, weightBits, (at) => {
     const i = at % inChannels;
     const k = Math.floor(at / inChannels) % 9;
     const o = Math.floor(at / inChannels / 9);
@@ -144,7 +215,15 @@ function readoutRuns(layer: ReadoutLayer): Uint32Array {
   });
 }
 
-export function layOutWeights(model: IntegerModel): Weights {
+/**
+ * @param kernelOf kernel of a layer that runs in blocks: all but the prior's last
+ * @param isCached whether its rows are cached (row_cache.h)
+ */
+export function layOutWeights(
+  model: IntegerModel,
+  kernelOf: (layer: SpikingLayer) => Kernel,
+  isCached: (layer: SpikingLayer) => boolean = () => false,
+): Weights {
   const parts: { name: string; words: ArrayLike<number> }[] = [];
   const add = (name: string, words: ArrayLike<number>): void => {
     parts.push({ name, words });
@@ -152,15 +231,12 @@ export function layOutWeights(model: IntegerModel): Weights {
   const last = model.prior[model.prior.length - 1];
   for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
     if (layer === last) {
-      const { inFeatures, outFeatures, weight, weightBits } = last;
-      add(
-        `${layer.name}.weight`,
-        packRuns(outFeatures, inFeatures, weightBits, (o, i) => weight[o * inFeatures + i]),
-      );
-    } else {
-      add(`${layer.name}.weight`, layer.kind === 'linear' ? linearRows(layer) : convTransposeRows(layer));
+      add(`${layer.name}.weight`, lazyRows(last));
+      continue;
     }
-    add(`${layer.name}.params`, packParams(layer, layer !== last));
+    const kernel = kernelOf(layer);
+    add(`${layer.name}.weight`, layerRows(layer, kernel, isCached(layer)));
+    add(`${layer.name}.params`, isWide(kernel) ? wideParams(layer, kernel) : packParams(layer, true));
   }
   add(`${model.readout.name}.weight`, readoutRuns(model.readout));
   add(`${model.readout.name}.bias`, Uint32Array.from(model.readout.bias));

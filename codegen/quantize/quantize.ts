@@ -60,6 +60,14 @@ function channelStep(largestWeight: number, largestConstant: number, weightLimit
   return Math.max(largestWeight / weightLimit, largestConstant / LARGEST_CONSTANT);
 }
 
+/** Rule W5: the least step from d on whose threshold is 3 modulo 4; d itself where the threshold is less than 3. */
+function alignedStep(d: number, vth: number, unit: number): number {
+  const threshold = Math.floor((vth / d) * unit);
+  const aligned = threshold - ((threshold + 1) % 4);
+  // Half a unit above the threshold wanted: dividing again cannot round past it.
+  return aligned === threshold || aligned < 3 ? d : (vth * unit) / (aligned + 0.5);
+}
+
 interface QuantizedSpiking {
   weightBits: 8 | 4;
   fractionBits: number;
@@ -89,8 +97,8 @@ function quantizeSpiking(
     const c = channelOf(i);
     largest[c] = Math.max(largest[c], Math.abs(w));
   });
-  const scale = largest.map((w, c) => channelStep(w, Math.max(Math.abs(bias[c]), vth), limit));
-  const smallest = scale.reduce((least, d) => Math.min(least, vth / d), Infinity);
+  const finest = largest.map((w, c) => channelStep(w, Math.max(Math.abs(bias[c]), vth), limit));
+  const smallest = finest.reduce((least, d) => Math.min(least, vth / d), Infinity);
   let fractionBits = options.layerFractionBits?.get(name);
   if (fractionBits === undefined) {
     fractionBits = 0;
@@ -99,6 +107,7 @@ function quantizeSpiking(
     }
   }
   const unit = 2 ** fractionBits;
+  const scale = finest.map((d) => alignedStep(d, vth, unit));
   return {
     weightBits,
     fractionBits,

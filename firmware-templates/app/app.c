@@ -167,6 +167,7 @@ static void monitor_restart(void)
         bytes[i] = 0;
     }
     monitor.probe_layer = -1;
+    monitor.fetcher = port_fetcher();
 }
 
 static int sample(uint64_t seed)

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fsvae.h"
+
 /* Clocks, pins, serial link, cycle counter. Called once, first. */
 void port_init(void);
 
@@ -31,6 +33,9 @@ uint32_t port_stack_high_water(void);
 
 /* An id unique to this board (flash id, MAC), written as text with its final 0 into `text`. Empty where there is none. */
 void port_serial_number(char text[33]);
+
+/* Brings constants of the library into RAM ahead of their use; NULL where they are read without waits. */
+const fsvae_fetcher *port_fetcher(void);
 
 /* Restarts the application, or (to_boot_loader != 0) enters the boot loader. Returns only where that is impossible. */
 void port_reset(int to_boot_loader);

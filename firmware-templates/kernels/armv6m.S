@@ -1,5 +1,5 @@
-/* The innermost loops on ARMv6-M (Cortex-M0, M0+), by hand: fsvae_gather_bytes() of lanes.h and fsvae_run_bytes() of
- * td_block.h, same bits as their C. Copied unchanged.
+/* The innermost loops on ARMv6-M (Cortex-M0, M0+), by hand: fsvae_gather_bytes() of lanes.h, fsvae_run_bytes() of
+ * td_block.h, fsvae_readout_add() of readout.h and fsvae_sum_bytes() of prior.h, same bits as their C. Copied unchanged.
  *
  * gcc 12 runs out of the eight low registers here: 24 to 30 cycles an event where this takes 15. An event is one row of
  * eight weights: load its offset (2), form its address (1), load two words (3), and for each word add it whole, shift,
@@ -202,6 +202,193 @@ ran:
     add sp, #24
     RETURN
     .size fsvae_run_bytes, . - fsvae_run_bytes
+
+    .equ TABLE_LOW, 0
+    .equ TABLE_HIGH, 4
+    .equ POSITION_END, 8
+    .equ EXPANDED, 12
+    .equ POSITION_BYTES, 16
+    .equ POSITIONS, 20
+    .equ MEMBRANES, 24
+    .equ READOUT_FRAME, 36
+
+/* One input of the readout, whose train lies at r3 + offset: 51 cycles, 6 when it has no spikes. r0 weighted spikes (rule
+ * R1), r1, r2 scratch, r7 weights, which move on to the next input. */
+    .macro READOUT_INPUT offset
+    ldrh r0, [r3, #\offset]
+    cmp r0, #0
+    beq silent\@
+    uxtb r1, r0
+    lsls r1, r1, #1
+    ldr r2, [sp, #TABLE_LOW]
+    ldrh r1, [r2, r1]
+    lsrs r0, r0, #8
+    lsls r0, r0, #1
+    ldr r2, [sp, #TABLE_HIGH]
+    ldrh r0, [r2, r0]
+    adds r0, r0, r1
+    ldmia r7!, {r1, r2}
+    muls r1, r0, r1
+    muls r2, r0, r2
+    adds r4, r4, r1
+    adds r5, r5, r2
+    ldmia r7!, {r1, r2}
+    muls r1, r0, r1
+    muls r2, r0, r2
+    adds r6, r6, r1
+    add r8, r2
+    ldmia r7!, {r1, r2}
+    muls r1, r0, r1
+    muls r2, r0, r2
+    add r9, r1
+    add r10, r2
+    ldmia r7!, {r1, r2}
+    muls r1, r0, r1
+    muls r2, r0, r2
+    add r11, r1
+    add r12, r2
+    ldmia r7!, {r1}
+    muls r1, r0, r1
+    add lr, r1
+    b counted\@
+silent\@:
+    adds r7, #36
+counted\@:
+    .endm
+
+/* The sum of a finished column goes to its membrane, whose pointer moves on. */
+    .macro READOUT_STORE row, sum
+    ldr r0, [sp, #MEMBRANES + 4 * \row]
+    ldr r1, [r0]
+    add r1, \sum
+    stmia r0!, {r1}
+    str r0, [sp, #MEMBRANES + 4 * \row]
+    .endm
+
+/* void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains)
+ *
+ * Nine sums in r4 to r6, r8 to r10, r11 to lr: three columns of the row above, of this one and of the one below. They
+ * move along with the position, so each membrane is loaded and stored once. */
+    .global fsvae_readout_add
+    .type fsvae_readout_add, %function
+    .thumb_func
+fsvae_readout_add:
+    push {r4-r7, lr}
+    SAVE_HIGH
+    sub sp, #READOUT_FRAME
+    movs r3, r1
+    ldmia r0!, {r4-r7}
+    str r4, [sp, #TABLE_LOW]
+    movs r2, #1
+    lsls r2, r2, #9
+    adds r4, r4, r2
+    str r4, [sp, #TABLE_HIGH]
+    str r5, [sp, #EXPANDED]
+    lsls r6, r6, #1
+    str r6, [sp, #POSITION_BYTES]
+    str r7, [sp, #POSITIONS]
+    ldmia r0!, {r4-r6}
+    str r4, [sp, #MEMBRANES]
+    str r5, [sp, #MEMBRANES + 4]
+    str r6, [sp, #MEMBRANES + 8]
+    movs r4, #0
+    movs r5, #0
+    movs r6, #0
+    mov r8, r4
+    mov r9, r4
+    mov r10, r4
+    mov r11, r4
+    mov r12, r4
+    mov lr, r4
+position:
+    ldr r7, [sp, #EXPANDED]
+    ldr r1, [sp, #POSITION_BYTES]
+    adds r1, r1, r3
+    str r1, [sp, #POSITION_END]
+    b more_inputs
+four_inputs:
+    READOUT_INPUT 0
+    READOUT_INPUT 2
+    READOUT_INPUT 4
+    READOUT_INPUT 6
+    adds r3, #8
+more_inputs:
+    ldr r1, [sp, #POSITION_END]
+    subs r1, r1, r3
+    cmp r1, #8
+    blo rest_of_inputs
+    b four_inputs
+one_input:
+    READOUT_INPUT 0
+    adds r3, #2
+rest_of_inputs:
+    ldr r1, [sp, #POSITION_END]
+    cmp r1, r3
+    bne one_input
+    READOUT_STORE 0, r4
+    READOUT_STORE 1, r8
+    READOUT_STORE 2, r11
+    movs r4, r5
+    movs r5, r6
+    movs r6, #0
+    mov r8, r9
+    mov r9, r10
+    mov r10, r6
+    mov r11, r12
+    mov r12, lr
+    mov lr, r6
+    ldr r1, [sp, #POSITIONS]
+    subs r1, #1
+    str r1, [sp, #POSITIONS]
+    beq last_column
+    b position
+last_column:
+    READOUT_STORE 0, r4
+    READOUT_STORE 1, r8
+    READOUT_STORE 2, r11
+    add sp, #READOUT_FRAME
+    RETURN
+    .size fsvae_readout_add, . - fsvae_readout_add
+
+/* int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event, uint32_t count)
+ *
+ * In RAM, because flash may be out of reach (fsvae_fetcher). Sixteen events a turn at 5 cycles each; the first turn takes
+ * what is left over, by a jump past the rest of it. */
+    .section .ramcode.fsvae_sum_bytes, "ax", %progbits
+    .balign 4
+    .global fsvae_sum_bytes
+    .type fsvae_sum_bytes, %function
+    .thumb_func
+fsvae_sum_bytes:
+    cmp r2, #0
+    beq no_events
+    push {r4, lr}
+    rsbs r3, r2, #0
+    lsls r3, r3, #28
+    lsrs r3, r3, #27 /* 2 x the events that the first turn lacks of sixteen */
+    subs r1, r1, r3
+    adds r2, r2, #15
+    lsrs r2, r2, #4 /* turns */
+    lsls r4, r3, #1
+    adds r3, r3, r4 /* 6 bytes of code an event */
+    movs r4, #0
+    add pc, r3
+    nop
+sixteen_events:
+    .irp at, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+    ldrh r3, [r1, #\at]
+    ldrsb r3, [r0, r3]
+    adds r4, r4, r3
+    .endr
+    adds r1, #32
+    subs r2, #1
+    bne sixteen_events
+    movs r0, r4
+    pop {r4, pc}
+no_events:
+    movs r0, #0
+    bx lr
+    .size fsvae_sum_bytes, . - fsvae_sum_bytes
 
 #endif
 

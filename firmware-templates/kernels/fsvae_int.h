@@ -14,13 +14,20 @@ FSVAE_STATIC_ASSERT(arithmetic_shift, (-1 >> 1) == -1 && (-5 >> 2) == -2);
 /* So does reading a word as a signed number modulo 2^32. */
 FSVAE_STATIC_ASSERT(signed_conversion, (int32_t)0x80000000u < 0 && (int32_t)0xffffffffu == -1);
 
+/* For what is called by code in RAM: a call of its own might lead to flash. */
+#if defined(__GNUC__)
+#define FSVAE_INLINE inline __attribute__((always_inline))
+#else
+#define FSVAE_INLINE inline
+#endif
+
 /* Low and high 16 bits as signed numbers; one instruction each. */
-static inline int32_t fsvae_s16(uint32_t word)
+static FSVAE_INLINE int32_t fsvae_s16(uint32_t word)
 {
     return (int32_t)(word << 16) >> 16;
 }
 
-static inline int32_t fsvae_high_s16(uint32_t word)
+static FSVAE_INLINE int32_t fsvae_high_s16(uint32_t word)
 {
     return (int32_t)word >> 16;
 }
@@ -30,6 +37,14 @@ static inline int32_t fsvae_high_s16(uint32_t word)
 #define FSVAE_OUT_OF_LINE __attribute__((noinline, unused))
 #else
 #define FSVAE_OUT_OF_LINE
+#endif
+
+/* Code that runs while constants cannot be read (fsvae_fetcher of fsvae.h), so on an RP2040 in RAM. It is called through
+ * a variable, because a direct branch does not reach from flash to RAM. Elsewhere nothing is fetched. */
+#if defined(__ARM_ARCH_6M__)
+#define FSVAE_RAM_CODE(name) __attribute__((section(".ramcode." name), noinline, unused))
+#else
+#define FSVAE_RAM_CODE(name) FSVAE_OUT_OF_LINE
 #endif
 
 #endif

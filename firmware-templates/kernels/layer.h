@@ -11,16 +11,28 @@
 #include "digest.h"
 #include "lanes.h"
 
+/* Which kernel runs a layer; the plan chooses, from what rule B proves. */
+enum {
+    FSVAE_KERNEL_PLAIN,  /* td_block.h: plain 32-bit sums */
+    FSVAE_KERNEL_LANES,  /* td_block.h: eight channels a block, sums in 16-bit lanes (rule B3) */
+    FSVAE_KERNEL_BYTES,  /* wide.h: sixteen channels a block, rows of bytes (rule B5) */
+    FSVAE_KERNEL_HALVES  /* wide.h: the same with rows expanded to pairs in RAM (rule B5) */
+};
+
 typedef struct {
-    const uint32_t *weights; /* blocks of 8 output channels; each: kernel positions x inputs x row words */
-    const uint32_t *params;  /* for each channel, padded to whole blocks: bias and threshold */
+    const uint32_t *weights; /* blocks of 8 or 16 output channels; each: kernel positions x inputs x row words. Of a cached
+                              * layer (row_cache.h): inputs x blocks x row words */
+    const uint32_t *params;  /* blocks of 8: for each channel, padded to whole blocks, bias and threshold; of 16: wide.h */
+    const uint16_t *members; /* halves with groups of inputs: the inputs, group by group; else NULL */
     uint32_t inputs;         /* input channels */
     uint32_t outputs;        /* output channels */
+    uint32_t block_words;    /* linear layers: from one block's row to the next one's */
     uint32_t in_size;        /* height and width of the input map; 1 for a linear layer */
     uint8_t weight_bits;     /* 8 or 4 */
     uint8_t fraction_bits;   /* F of rule W2 */
-    uint8_t lanes;           /* 1: sums fit 16 bits (rule B1); 0: plain 32-bit sums */
-    uint8_t wide_params;     /* 0: a word is bias (low half) and threshold (high half); 1: a word each */
+    uint8_t kernel;          /* FSVAE_KERNEL_... */
+    uint8_t group_bits;      /* wide kernels: 2^group_bits inputs share one row, 1, 2 or 4 */
+    uint8_t wide_params;     /* blocks of 8; 0: a word is bias (low half) and threshold (high half); 1: a word each */
     uint8_t row;             /* this layer's row in a trace */
 } fsvae_layer;
 
@@ -64,7 +76,7 @@ static inline void fsvae_list_events(const fsvae_train *trains, uint32_t inputs,
 }
 
 /* Rule L1. */
-static inline int32_t fsvae_leak(int32_t v)
+static FSVAE_INLINE int32_t fsvae_leak(int32_t v)
 {
 #if FSVAE_LEAK_MULTIPLIER == 1
     return v >> FSVAE_LEAK_SHIFT;
@@ -138,6 +150,7 @@ static inline void fsvae_unpack(const fsvae_lanes *lanes, fsvae_sums *sums)
 /* What a run leaves for whoever watches; see fsvae.h. */
 typedef struct {
     fsvae_monitor *monitor; /* NULL: nobody watches */
+    const fsvae_fetcher *fetcher; /* NULL: constants are read where they lie */
     uint64_t lap;           /* clock at the end of the last row */
 } fsvae_watch;
 

@@ -5,38 +5,35 @@
 #ifndef FSVAE_PRIOR_H
 #define FSVAE_PRIOR_H
 
-#include "layer.h"
+#include "row_cache.h"
 
-/* One step of a hidden layer.
+/* One step of a hidden layer, eight channels at a time.
  *
- * carried: one membrane for each output, kept between steps. events: this step's inputs. out: takes the rows of the
- * next layer that fire, `scale` apart. fired: takes one byte for each block, bit c for its channel c (rule T1).
- * Returns how many fired. */
-static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const uint16_t *events,
-                                     uint32_t count, uint32_t scale, uint16_t *out, uint8_t *fired, unsigned step,
-                                     const fsvae_watch *watch)
+ * carried: one membrane for each output, kept between steps. taps: this step's inputs, block 0. fired: takes one byte for each
+ * block, bit c for its channel c (rule T1). */
+static inline void fsvae_td_linear_step(const fsvae_layer *layer, fsvae_membrane *carried, const fsvae_cursor *taps,
+                                        unsigned tap_count, uint8_t *fired, unsigned step, const fsvae_watch *watch)
 {
-    uint32_t block_words = layer->inputs * fsvae_row_words(layer);
-    uint16_t this_step = (uint16_t)count;
-    uint32_t spikes = 0;
     for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
         uint32_t first = block * FSVAE_BLOCK;
         uint32_t channels = layer->outputs - first < FSVAE_BLOCK ? layer->outputs - first : FSVAE_BLOCK;
         fsvae_cell cells[FSVAE_BLOCK];
         int32_t membranes[FSVAE_BLOCK];
         fsvae_sums sums;
-        fsvae_cursor tap;
+        fsvae_cursor block_taps[FSVAE_MOST_STEP_TAPS];
+        const fsvae_cursor *end = block_taps + tap_count;
         uint32_t bits = 0;
         fsvae_load_cells(layer, block, cells);
-        tap.rows = layer->weights + block * block_words;
-        tap.list = events;
-        tap.count = &this_step;
-        if (layer->lanes != 0u) {
+        for (unsigned tap = 0; tap < tap_count; tap++) {
+            block_taps[tap] = taps[tap];
+            block_taps[tap].rows += block * layer->block_words;
+        }
+        if (layer->kernel != FSVAE_KERNEL_PLAIN) {
             fsvae_lanes lanes;
-            fsvae_gather_lanes(layer, &lanes, &tap, &tap + 1, 0);
+            fsvae_gather_lanes(layer, &lanes, block_taps, end, 0);
             fsvae_unpack(&lanes, &sums);
         } else {
-            fsvae_gather_plain(&sums, &tap, &tap + 1, 0, layer->weight_bits);
+            fsvae_gather_plain(&sums, block_taps, end, 0, layer->weight_bits);
         }
         for (uint32_t c = 0; c < channels; c++) {
             cells[c].carried = carried[first + c];
@@ -45,23 +42,44 @@ static inline uint32_t fsvae_td_linear_step(const fsvae_layer *layer, fsvae_memb
         for (uint32_t c = 0; c < channels; c++) {
             fsvae_lif(&cells[c], sums.sum[c], layer->fraction_bits, 1u);
             carried[first + c] = (fsvae_membrane)cells[c].carried;
-            if (cells[c].train != 0u) {
-                out[spikes++] = (uint16_t)((first + c) * scale);
-                bits |= 1u << c;
-            }
+            bits |= (cells[c].train & 1u) << c;
         }
         fired[block] = (uint8_t)bits;
         if (fsvae_probing(watch, layer->row, step)) {
             fsvae_probe_block(watch, cells, membranes, 1u, first, channels);
         }
     }
-    return spikes;
 }
 
-/* The last layer, evaluated neuron by neuron. Its weights are rows by output: for each neuron its inputs' weights. */
+/* Lists the neurons of a step that fired, `scale` apart: the events of the layer that reads them, as a list of
+ * wide.h where that layer is a wide one. Returns how many. */
+static inline uint32_t fsvae_list_fired(const uint8_t *fired, uint32_t neurons, uint32_t scale, unsigned wide,
+                                        uint16_t *list)
+{
+    uint16_t *next = wide != 0u ? list + FSVAE_LIST_HEAD : list;
+    uint32_t count = 0;
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < (neurons + 7u) / 8u; i++, offset += 8u * scale) {
+        uint32_t event = offset;
+        for (uint32_t bits = fired[i]; bits != 0u; bits >>= 1, event += scale) {
+            if ((bits & 1u) != 0u) {
+                *next++ = (uint16_t)event;
+                count++;
+            }
+        }
+    }
+    if (wide != 0u) {
+        fsvae_seal_list(list, count, 0);
+    }
+    return count;
+}
+
+/* The last layer, evaluated neuron by neuron. Each neuron has a row: its inputs' weights, then bias and threshold as in
+ * fsvae_layer. All that an evaluation needs of the constants is thus read in one piece. */
 typedef struct {
-    const int8_t *weights;   /* 8 bits: outputs x inputs; 4 bits: outputs x ceil(inputs / 2), low nibble first */
-    const uint32_t *params;  /* as in fsvae_layer, not padded */
+    const uint32_t *rows;    /* outputs x row_words */
+    uint32_t row_words;
+    uint32_t weight_words;   /* of them weights. 8 bits: input i in byte i; 4 bits, with 8 added: see fsvae_spread_nibbles */
     uint32_t inputs;
     uint32_t outputs;
     int32_t lowest;          /* no membrane is ever below this (rule B2) */
@@ -72,14 +90,23 @@ typedef struct {
 } fsvae_lazy_layer;
 
 typedef struct {
+    fsvae_lazy_layer layer;  /* a copy: the original may be out of reach */
+    fsvae_fetcher fetcher;   /* likewise; begin NULL: none, and rows are read where they lie */
     fsvae_membrane *carried; /* outputs: membrane after the last step whose outcome is known exactly */
     uint8_t *known;          /* outputs: how many steps are known; 0: none, the neuron rests at 0 */
     const uint16_t *events;  /* T x inputs: the inputs that fired, step by step */
     const uint16_t *count;   /* T */
+    uint32_t *fetched[2];    /* row_words each: the row that is evaluated and the one that is under way, in turns */
+    uint32_t *spread;        /* 4 bits: the row's weights in bytes */
+    uint32_t turn;           /* which of `fetched` is evaluated next */
 } fsvae_lazy_state;
 
-/* Sum of the bytes of a row that the events name, four a turn. */
-static FSVAE_OUT_OF_LINE int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event, uint32_t count)
+/* Sum of the bytes of a row that the events name. */
+#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
+int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event, uint32_t count);
+#else
+static FSVAE_RAM_CODE("fsvae_sum_bytes") int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event,
+                                                                 uint32_t count)
 {
     int32_t sum = 0;
     for (; count >= 4u; count -= 4u, event += 4) {
@@ -93,23 +120,17 @@ static FSVAE_OUT_OF_LINE int32_t fsvae_sum_bytes(const int8_t *row, const uint16
     }
     return sum;
 }
+#endif
 
-static inline int32_t fsvae_lazy_current(const fsvae_lazy_layer *layer, const fsvae_lazy_state *state, uint32_t neuron,
-                                  unsigned step, int32_t bias)
+/* A row of nibbles as bytes, so that it can be summed as one, as often as the neuron looks back. Nibble n of a word is
+ * input n of eight in the order 0, 4, 1, 5, 2, 6, 3, 7: two masks make two words of it. */
+static FSVAE_INLINE void fsvae_spread_nibbles(const uint32_t *row, uint32_t words, uint32_t *bytes)
 {
-    const uint16_t *events = state->events + step * layer->inputs;
-    const uint16_t *end = events + state->count[step];
-    int32_t sum = 0;
-    if (layer->weight_bits == 8u) {
-        sum = fsvae_sum_bytes(layer->weights + neuron * layer->inputs, events, state->count[step]);
-    } else {
-        const int8_t *row = layer->weights + neuron * ((layer->inputs + 1u) / 2u);
-        while (events != end) {
-            uint32_t i = *events++;
-            sum += (int32_t)((((uint32_t)(uint8_t)row[i >> 1]) >> ((i & 1u) * 4u)) & 15u) - 8;
-        }
+    for (const uint32_t *end = row + words; row != end; bytes += 2) {
+        uint32_t word = *row++;
+        bytes[0] = word & 0x0f0f0f0fu;
+        bytes[1] = (word >> 4) & 0x0f0f0f0fu;
     }
-    return sum * (int32_t)(1u << layer->fraction_bits) + bias;
 }
 
 /* Does this neuron fire at this step?
@@ -123,23 +144,35 @@ static inline int32_t fsvae_lazy_current(const fsvae_lazy_layer *layer, const fs
  *
  * exact: go back to what is known exactly at once, so that the membrane is exact (for probes).
  * membrane: takes the membrane before reset, or its lower bound where that is enough to know. */
-static inline int fsvae_lazy_fires(const fsvae_lazy_layer *layer, fsvae_lazy_state *state, uint32_t neuron, unsigned step,
-                            int exact, int32_t *membrane)
+static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t *row, uint32_t neuron, unsigned step,
+                                         int exact, int32_t *membrane)
 {
+    const fsvae_lazy_layer *layer = &state->layer;
+    const uint32_t *params = row + layer->weight_words;
+    const int8_t *weights = (const int8_t *)row;
+    const int32_t unit = (int32_t)(1u << layer->fraction_bits);
     int32_t current[FSVAE_TIME_STEPS];
     int32_t bias, threshold, low, high;
+    int32_t nibble_bias = 0;
     unsigned known = state->known[neuron];
     unsigned from = step;
     if (layer->wide_params != 0u) {
-        bias = (int32_t)layer->params[2u * neuron];
-        threshold = (int32_t)layer->params[2u * neuron + 1u];
+        bias = (int32_t)params[0];
+        threshold = (int32_t)params[1];
     } else {
-        bias = fsvae_s16(layer->params[neuron]);
-        threshold = fsvae_high_s16(layer->params[neuron]);
+        bias = fsvae_s16(params[0]);
+        threshold = fsvae_high_s16(params[0]);
+    }
+    if (layer->weight_bits != 8u) {
+        fsvae_spread_nibbles(row, layer->weight_words, state->spread);
+        weights = (const int8_t *)state->spread;
+        nibble_bias = 8;
     }
     for (;;) {
         int fires;
-        current[from] = fsvae_lazy_current(layer, state, neuron, from, bias);
+        int32_t count = state->count[from];
+        int32_t sum = fsvae_sum_bytes(weights, state->events + from * layer->inputs, (uint32_t)count);
+        current[from] = (sum - nibble_bias * count) * unit + bias;
         if (exact && from > known) {
             from--;
             continue;
@@ -179,6 +212,74 @@ static inline int fsvae_lazy_fires(const fsvae_lazy_layer *layer, fsvae_lazy_sta
         }
         from--; /* straddles: from > known here, because a known membrane is a single point */
     }
+}
+
+/* The choices of channels first .. last - 1 at a step, each while the row of the one after it is fetched. choices: of this
+ * step, followed by those of the next. fired: takes the channels that fire; their number is returned. */
+static FSVAE_RAM_CODE("fsvae_lazy_run") uint32_t fsvae_lazy_run(fsvae_lazy_state *state, const uint8_t *choices,
+                                                                uint32_t first, uint32_t last, unsigned step, int exact,
+                                                                int32_t *membrane, uint16_t *fired)
+{
+    uint32_t count = 0;
+    uint32_t base = first * FSVAE_CHOICES;
+    for (uint32_t c = first; c != last; c++) {
+        uint32_t neuron = base + choices[c];
+        const uint32_t *row = state->layer.rows + neuron * state->layer.row_words;
+        int under_way = 0;
+        base += FSVAE_CHOICES;
+        if (state->fetcher.begin != NULL) {
+            row = state->fetched[state->turn];
+            state->turn ^= 1u;
+            if (c + 1u != FSVAE_LATENT_CHANNELS || step + 1u != FSVAE_TIME_STEPS) {
+                uint32_t next = (c + 1u != FSVAE_LATENT_CHANNELS ? base : 0u) + choices[c + 1u];
+                state->fetcher.begin(state->fetched[state->turn], state->layer.rows + next * state->layer.row_words,
+                                     state->layer.row_words);
+                under_way = 1;
+            }
+        }
+        if (fsvae_lazy_fires(state, row, neuron, step, exact, membrane)) {
+            fired[count++] = (uint16_t)c;
+        }
+        if (under_way) {
+            state->fetcher.wait();
+        }
+    }
+    return count;
+}
+
+/* Before the first choice, whose neuron is `first`. The state's buffers are set. */
+static inline void fsvae_lazy_begin(fsvae_lazy_state *state, const fsvae_lazy_layer *layer, const fsvae_fetcher *fetcher,
+                                    uint32_t first)
+{
+    static const fsvae_fetcher none = {NULL, NULL};
+    state->layer = *layer;
+    state->fetcher = fetcher != NULL ? *fetcher : none;
+    state->turn = 0;
+    for (uint32_t i = 0; i < layer->outputs; i++) {
+        state->known[i] = 0;
+    }
+    if (fetcher != NULL) {
+        fsvae_fetch(fetcher, state->fetched[0], layer->rows + first * layer->row_words, layer->row_words);
+    }
+}
+
+/* One step of the latent: which channels fire, in order, in `fired`; their number is returned. choices: as above. */
+static inline uint32_t fsvae_lazy_step(fsvae_lazy_state *state, const uint8_t *choices, unsigned step, uint16_t *fired,
+                                       const fsvae_watch *watch)
+{
+    uint32_t (*volatile run)(fsvae_lazy_state *, const uint8_t *, uint32_t, uint32_t, unsigned, int, int32_t *,
+                             uint16_t *) = fsvae_lazy_run;
+    int32_t membrane;
+    uint32_t count = 0;
+    if (!fsvae_probing(watch, state->layer.row, step)) {
+        return run(state, choices, 0, FSVAE_LATENT_CHANNELS, step, 0, &membrane, fired);
+    }
+    for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
+        uint32_t fires = run(state, choices, c, c + 1u, step, 1, &membrane, fired + count);
+        fsvae_probe(watch->monitor, c, membrane, fires != 0u);
+        count += fires;
+    }
+    return count;
 }
 
 #endif

@@ -7,8 +7,13 @@
 
 #include "layer.h"
 
-#define FSVAE_TRAIN_BYTES ((FSVAE_TIME_STEPS + 7) / 8)
+#if FSVAE_TIME_STEPS <= 16
+#define FSVAE_TRAIN_BYTES 2
+#else
+#define FSVAE_TRAIN_BYTES 4
+#endif
 #define FSVAE_PIXEL_THRESHOLDS 255
+#define FSVAE_READOUT_TAPS 9
 
 typedef struct {
     const int8_t *weights;         /* 8 bits: channel x 9 x inputs; 4 bits: the same, two to a byte, low nibble first */
@@ -37,16 +42,14 @@ static inline void fsvae_fill_coefficient_tables(const fsvae_readout_layer *laye
     }
 }
 
-static inline void fsvae_weight_trains(const uint16_t *tables, const fsvae_train *trains, uint32_t count, uint16_t *weighted)
+/* Rule R1 for one train. */
+static inline int32_t fsvae_weight_train(const uint16_t *tables, uint32_t train)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t train = trains[i];
-        uint32_t sum = tables[train & 0xffu];
-        for (unsigned byte = 1; byte < FSVAE_TRAIN_BYTES; byte++) {
-            sum += tables[byte * 256u + ((train >> (8u * byte)) & 0xffu)];
-        }
-        weighted[i] = (uint16_t)sum;
+    int32_t sum = tables[train & 0xffu];
+    for (unsigned byte = 1; byte < FSVAE_TRAIN_BYTES; byte++) {
+        sum += tables[byte * 256u + ((train >> (8u * byte)) & 0xffu)];
     }
+    return sum;
 }
 
 /* Rule R4. */
@@ -65,57 +68,129 @@ static inline uint8_t fsvae_pixel(const int32_t *thresholds, int32_t membrane)
     return (uint8_t)low;
 }
 
-static FSVAE_OUT_OF_LINE int32_t fsvae_readout_dot(const fsvae_readout_layer *layer, uint32_t first, const uint16_t *weighted)
+/* Weights of the last convolution as the kernel reads them: for each channel and input nine words, one a tap. */
+static inline void fsvae_expand_readout(const fsvae_readout_layer *layer, int32_t *expanded)
 {
-    int32_t sum = 0;
-    if (layer->weight_bits == 8u) {
-        const int8_t *weight = layer->weights + first;
-        uint32_t i = layer->inputs;
-        for (; i >= 4u; i -= 4u, weight += 4, weighted += 4) {
-            sum += weight[0] * (int32_t)weighted[0];
-            sum += weight[1] * (int32_t)weighted[1];
-            sum += weight[2] * (int32_t)weighted[2];
-            sum += weight[3] * (int32_t)weighted[3];
-        }
-        for (; i != 0u; i--) {
-            sum += *weight++ * (int32_t)*weighted++;
-        }
-    } else {
-        for (uint32_t i = 0; i < layer->inputs; i++) {
-            uint32_t at = first + i;
-            uint32_t nibble = (((uint32_t)(uint8_t)layer->weights[at >> 1]) >> ((at & 1u) * 4u)) & 15u;
-            sum += ((int32_t)nibble - 8) * (int32_t)weighted[i];
-        }
-    }
-    return sum;
-}
-
-/* Rules R2 and R4 for one row of pixels.
- *
- * ring: the weighted spikes of rows y - 1, y, y + 1 (where they exist), row r at slot r & 3. image: channel-major. */
-static inline void fsvae_readout_row(const fsvae_readout_layer *layer, const uint16_t *ring, uint32_t y, uint8_t *image)
-{
-    uint32_t row_length = layer->size * layer->inputs;
     for (uint32_t o = 0; o < layer->channels; o++) {
-        for (uint32_t x = 0; x < layer->size; x++) {
-            int32_t membrane = layer->bias[o];
-            for (uint32_t ky = 0; ky < 3u; ky++) {
-                uint32_t from_y = y + 1u - ky; /* wraps above the map: then larger than any row */
-                if (from_y >= layer->size) {
-                    continue;
-                }
-                for (uint32_t kx = 0; kx < 3u; kx++) {
-                    uint32_t from_x = x + 1u - kx;
-                    if (from_x >= layer->size) {
-                        continue;
-                    }
-                    membrane += fsvae_readout_dot(layer, ((o * 3u + ky) * 3u + kx) * layer->inputs,
-                                                  ring + (from_y & 3u) * row_length + from_x * layer->inputs);
+        for (uint32_t i = 0; i < layer->inputs; i++) {
+            for (uint32_t tap = 0; tap < FSVAE_READOUT_TAPS; tap++) {
+                uint32_t at = (o * FSVAE_READOUT_TAPS + tap) * layer->inputs + i;
+                if (layer->weight_bits == 8u) {
+                    *expanded++ = layer->weights[at];
+                } else {
+                    uint32_t byte = (uint8_t)layer->weights[at >> 1];
+                    *expanded++ = (int32_t)((byte >> ((at & 1u) * 4u)) & 15u) - 8;
                 }
             }
-            image[(o * layer->size + y) * layer->size + x] =
-                fsvae_pixel(layer->thresholds + o * FSVAE_PIXEL_THRESHOLDS, membrane);
         }
+    }
+}
+
+/* The inputs of one row, for one channel. The assembly knows this layout. */
+typedef struct {
+    const uint16_t *tables;
+    const int32_t *expanded; /* inputs x 9 */
+    uint32_t inputs;
+    uint32_t size;
+    int32_t *above; /* membranes of the row above, of this one and of the one below, from the column before the first */
+    int32_t *here;
+    int32_t *below;
+} fsvae_readout_run;
+
+/* Adds to the membranes what a row of inputs gives them: for each position nine sums, one a tap, over its inputs. Not one
+ * dot product for each pixel and tap: so a train is looked up once for nine products, and one without spikes, which is
+ * two in five, costs next to nothing. */
+#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C) && FSVAE_TRAIN_BYTES == 2
+void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains);
+#else
+static FSVAE_OUT_OF_LINE void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains)
+{
+    for (uint32_t x = 0; x < run->size; x++) {
+        const int32_t *weight = run->expanded;
+        int32_t sums[FSVAE_READOUT_TAPS] = {0};
+        for (uint32_t i = 0; i < run->inputs; i++, weight += FSVAE_READOUT_TAPS) {
+            uint32_t train = *trains++;
+            if (train != 0u) {
+                int32_t weighted = fsvae_weight_train(run->tables, train);
+                for (unsigned tap = 0; tap < FSVAE_READOUT_TAPS; tap++) {
+                    sums[tap] += weight[tap] * weighted;
+                }
+            }
+        }
+        for (uint32_t kx = 0; kx < 3u; kx++) {
+            run->above[x + kx] += sums[kx];
+            run->here[x + kx] += sums[3u + kx];
+            run->below[x + kx] += sums[6u + kx];
+        }
+    }
+}
+#endif
+
+/* What the readout works with. */
+typedef struct {
+    const uint16_t *tables;
+    const int32_t *expanded; /* channels x inputs x 9 */
+    int32_t *membranes;      /* channels x 4 x (size + 2): row r at slot r & 3, with a column to spare at either end */
+} fsvae_readout_state;
+
+static inline int32_t *fsvae_readout_membranes(const fsvae_readout_layer *layer, const fsvae_readout_state *state,
+                                               uint32_t o, uint32_t row)
+{
+    return state->membranes + (o * 4u + (row & 3u)) * (layer->size + 2u);
+}
+
+/* Rule R3: membranes begin with the bias. */
+static inline void fsvae_readout_begin_row(const fsvae_readout_layer *layer, const fsvae_readout_state *state,
+                                           uint32_t row)
+{
+    for (uint32_t o = 0; o < layer->channels; o++) {
+        int32_t *membrane = fsvae_readout_membranes(layer, state, o, row);
+        for (uint32_t x = 0; x < layer->size + 2u; x++) {
+            membrane[x] = layer->bias[o];
+        }
+    }
+}
+
+static inline void fsvae_readout_pixels(const fsvae_readout_layer *layer, const fsvae_readout_state *state, uint32_t row,
+                                        uint8_t *image)
+{
+    for (uint32_t o = 0; o < layer->channels; o++) {
+        const int32_t *membrane = fsvae_readout_membranes(layer, state, o, row) + 1;
+        for (uint32_t x = 0; x < layer->size; x++) {
+            image[(o * layer->size + row) * layer->size + x] =
+                fsvae_pixel(layer->thresholds + o * FSVAE_PIXEL_THRESHOLDS, membrane[x]);
+        }
+    }
+}
+
+/* Rules R1 and R2 for the inputs of one row, in order from row 0: adds them to the membranes of rows y - 1, y and y + 1,
+ * and turns into pixels (rule R4) what is complete then. Membranes beyond the map are added to and never read.
+ *
+ * trains: size x inputs. image: channel-major. */
+static inline void fsvae_readout_row(const fsvae_readout_layer *layer, const fsvae_readout_state *state,
+                                     const fsvae_train *trains, uint32_t y, uint8_t *image)
+{
+    fsvae_readout_run run;
+    run.tables = state->tables;
+    run.inputs = layer->inputs;
+    run.size = layer->size;
+    if (y == 0u) {
+        fsvae_readout_begin_row(layer, state, 3); /* the slot of row -1 */
+        fsvae_readout_begin_row(layer, state, 0);
+    }
+    fsvae_readout_begin_row(layer, state, y + 1u);
+    for (uint32_t o = 0; o < layer->channels; o++) {
+        run.expanded = state->expanded + o * layer->inputs * FSVAE_READOUT_TAPS;
+        run.above = fsvae_readout_membranes(layer, state, o, y + 3u); /* y - 1: slots are counted modulo 4 */
+        run.here = fsvae_readout_membranes(layer, state, o, y);
+        run.below = fsvae_readout_membranes(layer, state, o, y + 1u);
+        fsvae_readout_add(&run, trains);
+    }
+    if (y > 0u) {
+        fsvae_readout_pixels(layer, state, y - 1u, image);
+    }
+    if (y + 1u == layer->size) {
+        fsvae_readout_pixels(layer, state, y, image);
     }
 }
 

@@ -119,7 +119,7 @@ static inline void fsvae_td_block(const fsvae_layer *layer, uint32_t block, fsva
         channels = FSVAE_BLOCK;
     }
     fsvae_load_cells(layer, block, cells);
-    if (layer->lanes == 0u) {
+    if (layer->kernel == FSVAE_KERNEL_PLAIN) {
         fsvae_run_plain(layer, cells, taps, end, neuron, channels, watch);
 #if defined(FSVAE_HAS_RUN_BYTES)
     } else if (layer->weight_bits == 8u && layer->fraction_bits == 0u) {

@@ -1,6 +1,7 @@
 /* Prints what the generated library draws, as bytes on stdout, for the tests to compare with the golden model.
  *
- *   driver FIRST COUNT trace   for each seed: image, then digests (rows x T words), then spikes (rows words)
+ *   driver FIRST COUNT trace   for each seed: image, then digests (rows x T words), then spikes (rows words); every
+ *                              other image with a fetcher
  *   driver FIRST COUNT image   for each seed: image
  *   driver FIRST COUNT probe   for each seed, row and step: packed spikes, then membranes of the whole row
  *   driver 0 COUNT decode      COUNT latents from stdin; for each: image
@@ -13,6 +14,27 @@
 
 static uint64_t arena[(FSVAE_ARENA_BYTES + 7) / 8];
 static fsvae_monitor monitor;
+
+/* A fetcher that is as late as it may be: what it is to bring is not there before wait(). */
+static void *fetch_to;
+static const void *fetch_from;
+static size_t fetch_bytes;
+
+static void begin_fetch(void *to, const void *from, uint32_t words)
+{
+    fetch_to = to;
+    fetch_from = from;
+    fetch_bytes = 4u * (size_t)words;
+    memset(to, 0x5a, fetch_bytes);
+}
+
+static void wait_for_fetch(void)
+{
+    memcpy(fetch_to, fetch_from, fetch_bytes);
+    fetch_bytes = 0;
+}
+
+static const fsvae_fetcher late_fetcher = {begin_fetch, wait_for_fetch};
 
 static void put_words(const uint32_t *words, size_t count)
 {
@@ -55,6 +77,7 @@ int main(int argc, char **argv)
             fwrite(image, 1, sizeof image, stdout);
         } else if (strcmp(argv[3], "trace") == 0) {
             monitor.trace = 1;
+            monitor.fetcher = i % 2 == 0 ? &late_fetcher : NULL;
             if (fsvae_sample(arena, sizeof arena, seed, image, &monitor) != FSVAE_OK) {
                 return 1;
             }
@@ -72,6 +95,7 @@ int main(int argc, char **argv)
                     if (spikes == NULL || membrane == NULL) {
                         return 1;
                     }
+                    monitor.fetcher = step % 2 == 0 ? &late_fetcher : NULL;
                     monitor.probe_layer = row;
                     monitor.probe_step = step;
                     monitor.probe_first = 0;

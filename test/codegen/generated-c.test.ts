@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
 import { expect } from 'chai';
-import { makePlan } from '../../codegen/plan/plan.js';
+import { makePlan, type Plan } from '../../codegen/plan/plan.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { weightBytes } from '../../codegen/plan/weights.js';
 import { buildDriver, compilerExists, runDriver, writeLibrary } from '../support/host-library.js';
-import { randomModel, SHAPES } from '../support/random-model.js';
+import { randomModel, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
 const SEEDS = 8;
 const FIRST = 0xfffffffffffffffcn; // wraps past 2^64 within the run
@@ -44,11 +44,15 @@ describe("generated C gives the golden model's bits", () => {
   let folder: string;
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  for (const [name, shape] of Object.entries(SHAPES)) {
+  const cases = [
+    ...Object.entries(SHAPES).map(([name, shape]) => ({ name, shape, arenaRoomBytes: undefined })),
+    { name: 'blocks of sixteen, small arena', shape: SHAPES['blocks of sixteen'], arenaRoomBytes: 0 },
+  ];
+  for (const { name, shape, arenaRoomBytes } of cases) {
     it(`${name}: images, digests, spikes and membranes`, () => {
       const model = randomModel(1, shape);
       const golden = new GoldenModel(model);
-      const plan = makePlan(model, name);
+      const plan = makePlan(model, name, arenaRoomBytes === undefined ? {} : { arenaRoomBytes });
       folder = writeLibrary(plan);
       const program = buildDriver(folder, compiler, [
         '-O1',
@@ -64,6 +68,38 @@ describe("generated C gives the golden model's bits", () => {
       expect(firstDifference(decoded, Buffer.concat(latents.map((latent) => golden.decode(latent))))).to.equal('');
       const checksum = Buffer.from(runDriver(program, 0n, 0, 'checksum')).readUInt32LE();
       expect(checksum).to.equal(crc32(weightBytes(plan.weights.words)));
+    });
+  }
+
+  for (const [name, shape, most] of [
+    ['sums beyond 16 bits', SHAPES['sums beyond 16 bits'], '240'],
+    ['more inputs than an event reaches', WIDE_PRIOR, '40,126'],
+    ['more inputs than an event reaches, in blocks of sixteen', WIDE_PRIOR_16, '40,124'],
+  ] as const) {
+    it(`${name}, with row caches of every size from whole to none`, () => {
+      const model = randomModel(2, shape);
+      const expected = expectedTrace(new GoldenModel(model), FIRST, SEEDS);
+      // Room for less and less; of each way to share it out one plan, of those the first, the last and some between.
+      const plans = new Map<string, Plan>();
+      for (let room = 112 * 1024; room > 0; room -= 8 + (room >> 4)) {
+        const plan = makePlan(model, name, { arenaRoomBytes: room });
+        plans.set(plan.hidden.map((layer) => layer.slots).join(), plan);
+      }
+      const all = [...plans];
+      const some = [0, 1, 2, 3, 4, 5].map((i) => all[Math.round((i * (all.length - 1)) / 5)]);
+      expect(some[0][0]).to.equal(most);
+      expect(some[5][0]).to.match(/^0(,0)*$/);
+      folder = writeLibrary(some[0][1]);
+      for (const [slots, plan] of some) {
+        rmSync(folder, { recursive: true });
+        folder = writeLibrary(plan);
+        const program = buildDriver(folder, compiler, [
+          '-O1',
+          '-fsanitize=address,undefined',
+          '-fno-sanitize-recover=all',
+        ]);
+        expect(firstDifference(runDriver(program, FIRST, SEEDS, 'trace'), expected), `slots ${slots}`).to.equal('');
+      }
     });
   }
 });

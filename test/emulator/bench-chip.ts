@@ -12,10 +12,12 @@ export class BenchChip {
   constructor(
     image: Uint8Array,
     private readonly slice = 100_000,
+    xip?: { readonly missCycles: number },
   ) {
     this.chip = new EmulatedRp2040(image, {
       onUartByte: (byte) => this.sent.push(byte),
       onFault: (what) => this.faults.push(what),
+      ...(xip === undefined ? {} : { xip }),
     });
     expect(this.untilIdle().toString()).to.equal('!');
   }

@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { type BufferRequest, lowerBound, placeBuffers } from '../../codegen/plan/arena.js';
 import { budget, formatBudget, refusal } from '../../codegen/plan/budget.js';
-import { makePlan } from '../../codegen/plan/plan.js';
-import { layOutWeights, rowWords } from '../../codegen/plan/weights.js';
+import { ARENA_ROOM_BYTES, makePlan, type Plan } from '../../codegen/plan/plan.js';
+import { type Kernel, layOutWeights, rowWords } from '../../codegen/plan/weights.js';
 import { randomModel, SHAPES, TINY_SHAPE } from '../support/random-model.js';
 import { shipped } from '../support/shipped.js';
 
@@ -42,32 +42,38 @@ describe('arena', () => {
 });
 
 describe('weights', () => {
-  it('lays out every weight once, biased, in the lanes that the kernels read', () => {
-    for (const bits of [8, 4] as const) {
-      const model = randomModel(21, { ...TINY_SHAPE, bits: [bits] });
-      const { words, sections } = layOutWeights(model);
+  const layouts: [Kernel, 8 | 4, number][] = [
+    ['lanes', 8, 8],
+    ['lanes', 4, 8],
+    ['bytes', 8, 16],
+    ['halves', 8, 16],
+    ['halves', 4, 16],
+  ];
+  for (const [kernel, bits, block] of layouts) {
+    it(`lays out every weight once, biased, as the kernel reads it: ${kernel}, ${bits} bits`, () => {
+      const model = randomModel(21, { ...TINY_SHAPE, maps: [10, 32, 16], bits: [bits] });
+      const { words, sections } = layOutWeights(model, (layer) => (layer === model.decoder[0] ? kernel : 'lanes'));
       const layer = model.decoder[0];
       const at = sections.find(({ name }) => name === `${layer.name}.weight`)!.offset;
       const bias = bits === 8 ? 128 : 8;
       for (let o = 0; o < layer.outChannels; o++) {
         for (let i = 0; i < layer.inChannels; i++) {
           for (let k = 0; k < 9; k++) {
-            const block = o >> 3;
-            const c = o & 7;
-            const row = at + ((block * 9 + k) * layer.inChannels + i) * rowWords(bits);
-            // lanes.h: bytes 0 2 1 3 of channels 0 1 2 3, words of four channels; nibbles 0 4 1 5 2 6 3 7.
+            const row = at + ((Math.floor(o / block) * 9 + k) * layer.inChannels + i) * rowWords(bits, kernel);
+            // lanes.h: bytes 0 2 1 3 of channels 0 1 2 3, words of four channels; nibbles 0 4 1 5 2 6 3 7, of eight.
             const order = bits === 8 ? [0, 2, 1, 3] : [0, 4, 1, 5, 2, 6, 3, 7];
-            const word = words[row + (bits === 8 ? c >> 2 : 0)];
-            const lane = (word >>> (order[bits === 8 ? c & 3 : c] * bits)) & (2 ** bits - 1);
+            const c = o % block;
+            const word = words[row + Math.floor(c / order.length)];
+            const lane = (word >>> (order[c % order.length] * bits)) & (2 ** bits - 1);
             expect(lane - bias).to.equal(layer.weight[(i * layer.outChannels + o) * 9 + k]);
           }
         }
       }
-    }
-  });
+    });
+  }
 
   it('leaves no gap between sections', () => {
-    const { words, sections } = layOutWeights(randomModel(22, TINY_SHAPE));
+    const { words, sections } = layOutWeights(randomModel(22, TINY_SHAPE), () => 'lanes');
     let end = 0;
     for (const section of sections) {
       expect(section.offset).to.equal(end);
@@ -80,11 +86,97 @@ describe('weights', () => {
 describe('plan', () => {
   it('takes 16-bit lanes only where the proof allows (rule B3)', () => {
     const wide = makePlan(randomModel(23, SHAPES['sums beyond 16 bits']), 'wide');
-    expect(wide.hidden[0].lanes).to.equal(false);
-    expect(makePlan(randomModel(23, TINY_SHAPE), 'tiny').hidden[0].lanes).to.equal(true);
+    expect(wide.hidden[0].kernel).to.equal('plain');
+    expect(makePlan(randomModel(23, TINY_SHAPE), 'tiny').hidden[0].kernel).to.equal('lanes');
     const fine = makePlan(randomModel(23, SHAPES['F = 8, wide parameters']), 'fine');
     expect(fine.membraneBits).to.equal(32);
     expect(fine.hidden.some((layer) => layer.wideParams)).to.equal(true);
+  });
+
+  const kernels = ({ hidden, decoderInput, decoder }: Plan): Kernel[] =>
+    [...hidden, decoderInput, ...decoder].map(({ kernel }) => kernel);
+
+  it('takes sixteen channels a block where the proof allows (rule B5), and halves where the arena has room', () => {
+    const model = randomModel(1, SHAPES['blocks of sixteen']);
+    expect(kernels(makePlan(model, 'wide'))).to.deep.equal(['bytes', 'bytes', 'bytes', 'halves', 'halves']);
+    const small = makePlan(model, 'wide', { arenaRoomBytes: 0 });
+    expect(kernels(small)).to.deep.equal(['bytes', 'bytes', 'bytes', 'bytes', 'bytes']);
+    expect(small.arena.bytes).to.be.below(makePlan(model, 'wide').arena.bytes);
+    for (const [what, change] of [
+      ['a leak other than a quarter', { leak: { multiplier: 1, shift: 1 } }],
+      ['more than 16 steps', { timeSteps: 17 }],
+      ['a fraction', { fractionBits: 1 }],
+      ['thresholds that are not 3 modulo 4', { aligned: false }],
+      ['membranes beyond 16 bits', { heavy: true, latentChannels: 400, hidden: [400, 400], maps: [144, 144, 16] }],
+    ] as const) {
+      const other = makePlan(randomModel(1, { ...SHAPES['blocks of sixteen'], ...change }), 'other', {
+        arenaRoomBytes: 0,
+      });
+      expect(kernels(other), what).to.not.include.members(['bytes']);
+    }
+  });
+
+  it('keeps rows of hidden layers in RAM as far as there is room, small layers first', () => {
+    const slots = (room?: number): number[] =>
+      makePlan(shipped('mnist').golden.model, 'mnist', room === undefined ? {} : { arenaRoomBytes: room }).hidden.map(
+        (layer) => layer.slots,
+      );
+    const { plan } = shipped('mnist');
+    expect(plan.arena.bytes).to.be.within(ARENA_ROOM_BYTES - 1024, ARENA_ROOM_BYTES);
+    const [first, second] = slots();
+    expect(first).to.equal(128);
+    expect(second).to.be.within(64, 128);
+    expect(slots(256 * 1024), 'an event reaches 128 rows of 512 bytes').to.deep.equal([128, 128]);
+    expect(slots(80 * 1024)).to.deep.equal([128, 0]);
+    expect(slots(0), 'what the decoder needs later').to.deep.equal([100, 0]);
+    expect(shipped('mnist-int4').plan.hidden.map((layer) => layer.slots)).to.deep.equal([128, 256]);
+  });
+
+  it('lays the rows of a cached layer out by input', () => {
+    const model = randomModel(24, TINY_SHAPE);
+    const [cached, plain] = [true, false].map((is) =>
+      layOutWeights(
+        model,
+        () => 'lanes',
+        () => is,
+      ),
+    );
+    const layer = model.prior[1];
+    const { offset, words } = cached.sections.find(({ name }) => name === `${layer.name}.weight`)!;
+    const blocks = Math.ceil(layer.outFeatures / 8);
+    expect(words).to.equal(layer.inFeatures * blocks * 2);
+    for (let input = 0; input < layer.inFeatures; input++) {
+      for (let block = 0; block < blocks; block++) {
+        for (let word = 0; word < 2; word++) {
+          expect(cached.words[offset + (input * blocks + block) * 2 + word]).to.equal(
+            plain.words[offset + (block * layer.inFeatures + input) * 2 + word],
+          );
+        }
+      }
+    }
+  });
+
+  it("lays a neuron's weights, bias and threshold out in one row in the prior's last layer", () => {
+    for (const bits of [8, 4] as const) {
+      const model = randomModel(25, { ...TINY_SHAPE, bits: [bits], hidden: [9, 13] });
+      const layer = model.prior[2];
+      const { words, sections } = layOutWeights(model, () => 'lanes');
+      const { offset } = sections.find(({ name }) => name === `${layer.name}.weight`)!;
+      const weightWords = bits === 8 ? 4 : 2;
+      for (let o = 0; o < layer.outFeatures; o++) {
+        const row = words.subarray(offset + o * (weightWords + 1), offset + (o + 1) * (weightWords + 1));
+        for (let i = 0; i < layer.inFeatures; i++) {
+          // prior.h: nibble n of a word is input n of eight in the order 0, 4, 1, 5, 2, 6, 3, 7.
+          const value =
+            bits === 8
+              ? (row[i >> 2] << (24 - 8 * (i & 3))) >> 24
+              : ((row[i >> 3] >>> (8 * (i & 3) + 4 * ((i >> 2) & 1))) & 15) - 8;
+          expect(value).to.equal(layer.weight[o * layer.inFeatures + i]);
+        }
+        expect((row[weightWords] << 16) >> 16).to.equal(layer.bias[o]);
+        expect(row[weightWords] >> 16).to.equal(layer.threshold[o]);
+      }
+    }
   });
 
   it('holds the full-size network in 128 KB of RAM and 2 MiB of flash, int4 in 1.1 MiB', () => {
@@ -105,6 +197,7 @@ describe("the paper's large network (64 x 64 RGB, hidden dims 32 to 512)", () =>
     hidden: [256, 512],
     maps: [512, 256, 128, 64, 32, 32],
     fractionBits: 3,
+    aligned: true,
   };
   const board = { name: 'rp2040', flashBytes: 2097152, ramBytes: 270336, stackBytes: 4096 };
 
@@ -143,6 +236,6 @@ describe('fit answer', () => {
   it('says so when nothing helps', () => {
     const answer = budget(plan, { ...pico, flashBytes: 256 * 1024, ramBytes: 32 * 1024 });
     expect(refusal(answer)).to.match(/4-bit weights everywhere save only \d+ bytes; train a narrower network/);
-    expect(refusal(answer)).to.match(/ram needs \d+ of 32768 bytes.*largest buffer is events_\d with \d+ bytes/);
+    expect(refusal(answer)).to.match(/ram needs \d+ of 32768 bytes.*largest buffer is \w+ with \d+ bytes/);
   });
 });

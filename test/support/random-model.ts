@@ -21,6 +21,8 @@ export interface RandomModelShape {
   readonly leak: Leak;
   /** Larger weights: sums leave 16 bits. */
   readonly heavy: boolean;
+  /** Thresholds as rule W5 makes them: 3 modulo 4. */
+  readonly aligned: boolean;
 }
 
 export const TINY_SHAPE: RandomModelShape = {
@@ -35,6 +37,19 @@ export const TINY_SHAPE: RandomModelShape = {
   fractionBits: 0,
   leak: { multiplier: 1, shift: 2 },
   heavy: false,
+  aligned: false,
+};
+
+/** Whole blocks of sixteen channels, and lists of more than two times sixteen events. */
+const WIDE_SHAPE: RandomModelShape = {
+  ...TINY_SHAPE,
+  latentChannels: 40,
+  choices: 3,
+  hidden: [48, 32],
+  maps: [48, 32, 16],
+  bottomSize: 4,
+  timeSteps: 16,
+  aligned: true,
 };
 
 export function randomModel(seed: number, shape: RandomModelShape): IntegerModel {
@@ -55,7 +70,7 @@ export function randomModel(seed: number, shape: RandomModelShape): IntegerModel
       fractionBits: shape.fractionBits,
       weight,
       bias: Int32Array.from({ length: channels }, () => random.below(spread + 1) - (spread >> 1)),
-      threshold: Int32Array.from({ length: channels }, () => random.below(spread + 1)),
+      threshold: Int32Array.from({ length: channels }, () => random.below(spread + 1) | (shape.aligned ? 3 : 0)),
       scale: new Float64Array(channels).fill(1),
     };
   };
@@ -115,6 +130,10 @@ export function randomModel(seed: number, shape: RandomModelShape): IntegerModel
   };
 }
 
+/** Inputs of the second hidden layer beyond what an event reaches in place; in blocks of eight and of sixteen. */
+export const WIDE_PRIOR: RandomModelShape = { ...TINY_SHAPE, latentChannels: 40, hidden: [200, 520], timeSteps: 3 };
+export const WIDE_PRIOR_16: RandomModelShape = { ...WIDE_PRIOR, hidden: [208, 528] };
+
 /** One for every kernel variant and every edge: the table that the C is checked against. */
 export const SHAPES: Readonly<Record<string, RandomModelShape>> = {
   tiny: TINY_SHAPE,
@@ -135,5 +154,16 @@ export const SHAPES: Readonly<Record<string, RandomModelShape>> = {
   'leak 3/8': { ...TINY_SHAPE, leak: { multiplier: 3, shift: 3 } },
   'no leak': { ...TINY_SHAPE, leak: { multiplier: 1, shift: 0 } },
   'F = 8, wide parameters': { ...TINY_SHAPE, fractionBits: 8 },
+  'blocks of sixteen': WIDE_SHAPE,
+  'blocks of sixteen, int4': { ...WIDE_SHAPE, bits: [4], fractionBits: 3, timeSteps: 16 },
+  'blocks of sixteen, groups of two': { ...WIDE_SHAPE, maps: [18, 32, 16], bottomSize: 5, timeSteps: 16 },
+  'blocks of sixteen, single inputs': { ...WIDE_SHAPE, maps: [16, 33, 16], bottomSize: 6, channels: 2 },
+  'blocks of sixteen beside blocks of eight': {
+    ...WIDE_SHAPE,
+    hidden: [20, 32],
+    maps: [18, 32, 9],
+    bits: [8, 8, 8, 8, 4],
+    bottomSize: 3,
+  },
   'sums beyond 16 bits': { ...TINY_SHAPE, latentChannels: 300, choices: 2, hidden: [270], maps: [70, 8], heavy: true },
 };

@@ -123,6 +123,11 @@ uint32_t port_stack_high_water(void)
     return 0;
 }
 
+const fsvae_fetcher *port_fetcher(void)
+{
+    return NULL;
+}
+
 void port_serial_number(char text[33])
 {
     text[0] = 0;

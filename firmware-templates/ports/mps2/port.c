@@ -65,6 +65,11 @@ uint32_t port_cycles_per_second(void)
     return COUNTS_PER_SECOND;
 }
 
+const fsvae_fetcher *port_fetcher(void)
+{
+    return NULL;
+}
+
 void port_serial_number(char text[33])
 {
     text[0] = 0; /* the boards have none that a program can read */

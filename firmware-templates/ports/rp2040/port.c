@@ -3,6 +3,7 @@
 
 #include "board_config.h"
 #include "cortex_m.h"
+#include "flash_fetch.h"
 #include "flash_id.h"
 #include "rp2040.h"
 
@@ -76,6 +77,7 @@ void port_init(void)
     start_clocks();
     start_ticks();
     start_uart();
+    start_flash_fetch();
 }
 
 void UART0_Handler(void)

@@ -15,6 +15,15 @@
 #define FIFO_VALID (1u << 0) /* something to read */
 #define FIFO_READY (1u << 1) /* room to write */
 
+/* 2.5 DMA: channel 0 */
+#define DMA_CH0_READ_ADDR 0x50000000u
+#define DMA_CH0_WRITE_ADDR 0x50000004u
+#define DMA_CH0_TRANS_COUNT 0x50000008u
+#define DMA_CH0_CTRL_TRIG 0x5000000cu
+#define DMA_BUSY (1u << 24)
+/* Words that the flash interface has received, bytes reversed, to ascending addresses; chained to itself: to nobody. */
+#define DMA_SSI_WORDS_TO_MEMORY ((1u << 22) | (39u << 15) | (0u << 11) | (1u << 5) | (2u << 2) | (1u << 0))
+
 /* 2.13 power-on state machine: what is held in reset, what a reset by the watchdog reaches */
 #define PSM_FRCE_OFF 0x40010004u
 #define PSM_PROC1 (1u << 16)
@@ -24,6 +33,7 @@
 /* 2.14 subsystem resets */
 #define RESETS_RESET 0x4000c000u
 #define RESETS_RESET_DONE 0x4000c008u
+#define RESET_DMA (1u << 2)
 #define RESET_IO_BANK0 (1u << 5)
 #define RESET_PADS_BANK0 (1u << 8)
 #define RESET_PLL_SYS (1u << 12)
@@ -87,10 +97,14 @@
 
 /* 4.10 SSI, the flash interface */
 #define SSI_CTRLR0 0x18000000u
+#define SSI_CTRLR1 0x18000004u /* frames of a read, less one */
 #define SSI_SSIENR 0x18000008u
 #define SSI_BAUDR 0x18000014u
 #define SSI_SR 0x18000028u
+#define SSI_DMACR 0x1800004cu
+#define SSI_DMA_RECEIVE (1u << 0)
 #define SSI_DR0 0x18000060u
+#define SSI_CONTINUE_READING 0xa0u /* the mode byte that follows an address, as boot2.S has it */
 #define SSI_FRAMES_OF_8_BITS (7u << 16)
 #define SSI_BUSY (1u << 0)
 #define SSI_TX_EMPTY (1u << 2)

@@ -43,81 +43,96 @@ const uint32_t fsvae_layer_neurons[FSVAE_LAYERS] = {
 };
 
 /* prior.layers.0: linear 8 -> 16, 8-bit weights, F = 1.
- * Sums -548 .. 619 in 16-bit lanes; membranes -1513 .. 1184.
+ * Sums -548 .. 619 in 16-bit lanes, eight channels a block; membranes -1513 .. 1184.
  * 128 weights; 128 synaptic operations a step if everything fired. */
 static const fsvae_layer prior_layers_0 = {
     .weights = fsvae_weights + 0,
     .params = fsvae_weights + 32,
+    .members = NULL,
     .inputs = 8,
     .outputs = 16,
+    .block_words = 2,
     .in_size = 1,
     .weight_bits = 8,
     .fraction_bits = 1,
-    .lanes = 1,
+    .kernel = FSVAE_KERNEL_LANES,
+    .group = 1,
     .wide_params = 0,
     .row = 1,
 };
 
 /* prior.layers.1: linear 16 -> 24, 8-bit weights, F = 1.
- * Sums -622 .. 609 in 16-bit lanes; membranes -1571 .. 1340.
+ * Sums -622 .. 609 in 16-bit lanes, eight channels a block; membranes -1571 .. 1340.
  * 384 weights; 384 synaptic operations a step if everything fired. */
 static const fsvae_layer prior_layers_1 = {
     .weights = fsvae_weights + 48,
     .params = fsvae_weights + 144,
+    .members = NULL,
     .inputs = 16,
     .outputs = 24,
+    .block_words = 2,
     .in_size = 1,
     .weight_bits = 8,
     .fraction_bits = 1,
-    .lanes = 1,
+    .kernel = FSVAE_KERNEL_LANES,
+    .group = 1,
     .wide_params = 0,
     .row = 2,
 };
 
 /* decoder_input: linear 8 -> 32, 8-bit weights, F = 0.
- * Sums -448 .. 692 in 16-bit lanes; membranes -639 .. 789.
+ * Sums -448 .. 692 in 16-bit lanes, sixteen channels a block; membranes -639 .. 789.
  * 256 weights; 256 synaptic operations a step if everything fired. */
 static const fsvae_layer decoder_input = {
     .weights = fsvae_weights + 392,
     .params = fsvae_weights + 456,
+    .members = NULL,
     .inputs = 8,
     .outputs = 32,
+    .block_words = 32,
     .in_size = 1,
     .weight_bits = 8,
     .fraction_bits = 0,
-    .lanes = 1,
+    .kernel = FSVAE_KERNEL_BYTES,
+    .group = 1,
     .wide_params = 0,
     .row = 4,
 };
 
 /* decoder.0: transposed convolution 8 x 2 x 2 -> 6 x 4 x 4, 8-bit weights, F = 0.
- * Sums -929 .. 785 in 16-bit lanes; membranes -1267 .. 894.
+ * Sums -929 .. 785 in 16-bit lanes, eight channels a block; membranes -1267 .. 894.
  * 432 weights; 1200 synaptic operations a step if everything fired. */
 static const fsvae_layer decoder_0 = {
     .weights = fsvae_weights + 488,
     .params = fsvae_weights + 632,
+    .members = NULL,
     .inputs = 8,
     .outputs = 6,
+    .block_words = 0,
     .in_size = 2,
     .weight_bits = 8,
     .fraction_bits = 0,
-    .lanes = 1,
+    .kernel = FSVAE_KERNEL_LANES,
+    .group = 1,
     .wide_params = 0,
     .row = 5,
 };
 
 /* final_layer.0: transposed convolution 6 x 4 x 4 -> 5 x 8 x 8, 8-bit weights, F = 0.
- * Sums -565 .. 722 in 16-bit lanes; membranes -859 .. 687.
+ * Sums -565 .. 722 in 16-bit lanes, eight channels a block; membranes -859 .. 687.
  * 270 weights; 3630 synaptic operations a step if everything fired. */
 static const fsvae_layer final_layer_0 = {
     .weights = fsvae_weights + 640,
     .params = fsvae_weights + 748,
+    .members = NULL,
     .inputs = 6,
     .outputs = 5,
+    .block_words = 0,
     .in_size = 4,
     .weight_bits = 8,
     .fraction_bits = 0,
-    .lanes = 1,
+    .kernel = FSVAE_KERNEL_LANES,
+    .group = 1,
     .wide_params = 0,
     .row = 6,
 };
@@ -126,8 +141,9 @@ static const fsvae_layer final_layer_0 = {
  * Sums -1245 .. 975; membranes -3305 .. 1987.
  * 768 weights; 768 synaptic operations a step if everything fired and all were evaluated. */
 static const fsvae_lazy_layer prior_layers_2 = {
-    .weights = (const int8_t *)(fsvae_weights + 168),
-    .params = fsvae_weights + 360,
+    .rows = fsvae_weights + 168,
+    .row_words = 7,
+    .weight_words = 6,
     .inputs = 24,
     .outputs = 32,
     .lowest = -3305,
@@ -154,30 +170,44 @@ static const fsvae_readout_layer final_layer_1 = {
 
 /* Where each buffer lies in the arena. Buffers that are never needed together overlap. */
 enum {
-    ARENA_CHOICES = 352, /* 48 bytes, drawing, prior */
-    ARENA_Z = 544, /* 16 bytes, prior, decoder_input */
-    ARENA_FIRED = 592, /* 3 bytes, prior */
-    ARENA_HISTORY = 0, /* 288 bytes, prior */
-    ARENA_HISTORY_COUNT = 576, /* 12 bytes, prior */
-    ARENA_LAZY_MEMBRANE = 288, /* 64 bytes, prior */
-    ARENA_LAZY_KNOWN = 512, /* 32 bytes, prior */
-    ARENA_Z_EVENTS = 560, /* 16 bytes, prior */
-    ARENA_LATENT_EVENTS = 0, /* 96 bytes, decoder_input */
-    ARENA_LATENT_COUNT = 96, /* 12 bytes, decoder_input */
-    ARENA_HIDDEN_0_MEMBRANE = 480, /* 32 bytes, prior */
-    ARENA_HIDDEN_0_EVENTS = 448, /* 32 bytes, prior */
-    ARENA_HIDDEN_1_MEMBRANE = 400, /* 48 bytes, prior */
+    ARENA_CHOICES = 864, /* 48 bytes, drawing, prior */
+    ARENA_Z = 1312, /* 16 bytes, prior, decoder_input */
+    ARENA_FIRED = 1376, /* 3 bytes, prior */
+    ARENA_HISTORY = 384, /* 288 bytes, prior */
+    ARENA_HISTORY_COUNT = 1344, /* 12 bytes, prior */
+    ARENA_LAZY_MEMBRANE = 800, /* 64 bytes, prior */
+    ARENA_LAZY_KNOWN = 1136, /* 32 bytes, prior */
+    ARENA_LAZY_ROW_0 = 1200, /* 28 bytes, prior */
+    ARENA_LAZY_ROW_1 = 1232, /* 28 bytes, prior */
+    ARENA_LAZY_SPREAD = 1368, /* 4 bytes, prior */
+    ARENA_Z_EVENTS = 1328, /* 16 bytes, prior */
+    ARENA_HIDDEN_0_MEMBRANE = 1040, /* 32 bytes, prior */
+    ARENA_HIDDEN_0_ROWS = 672, /* 128 bytes, prior */
+    ARENA_HIDDEN_0_SLOT_OF = 1280, /* 16 bytes, prior */
+    ARENA_HIDDEN_0_INPUT_OF = 1264, /* 16 bytes, prior */
+    ARENA_HIDDEN_0_USED = 1360, /* 8 bytes, prior */
+    ARENA_HIDDEN_0_IN_PLACE = 1168, /* 28 bytes, prior */
+    ARENA_HIDDEN_0_EVENTS = 1008, /* 32 bytes, prior */
+    ARENA_HIDDEN_1_MEMBRANE = 912, /* 48 bytes, prior */
+    ARENA_HIDDEN_1_ROWS = 0, /* 384 bytes, prior */
+    ARENA_HIDDEN_1_SLOT_OF = 1104, /* 32 bytes, prior */
+    ARENA_HIDDEN_1_INPUT_OF = 1072, /* 32 bytes, prior */
+    ARENA_HIDDEN_1_USED = 1296, /* 16 bytes, prior */
+    ARENA_HIDDEN_1_IN_PLACE = 960, /* 44 bytes, prior */
+    ARENA_LATENT_EVENTS = 128, /* 120 bytes, decoder_input */
+    ARENA_LATENT_ROWS = 0, /* 128 bytes, decoder_input */
     ARENA_MAP_0 = 384, /* 64 bytes, decoder_input, decoder.0 */
     ARENA_EVENTS_0 = 0, /* 384 bytes, decoder.0 */
     ARENA_COUNT_0 = 448, /* 48 bytes, decoder.0 */
-    ARENA_MAP_1 = 1408, /* 192 bytes, decoder.0, final_layer.0 */
-    ARENA_EVENTS_1 = 0, /* 576 bytes, final_layer.0 */
-    ARENA_COUNT_1 = 1760, /* 96 bytes, final_layer.0 */
-    ARENA_ROW_PAIR = 1600, /* 160 bytes, final_layer.0 */
-    ARENA_WEIGHTED_RING = 1088, /* 320 bytes, final_layer.0 */
-    ARENA_COEFFICIENT_TABLES = 576, /* 512 bytes, final_layer.0 */
+    ARENA_MAP_1 = 1600, /* 192 bytes, decoder.0, final_layer.0 */
+    ARENA_EVENTS_1 = 1024, /* 576 bytes, final_layer.0 */
+    ARENA_COUNT_1 = 2296, /* 96 bytes, final_layer.0 */
+    ARENA_ROW_PAIR = 2136, /* 160 bytes, final_layer.0 */
+    ARENA_READOUT_WEIGHTS = 1792, /* 180 bytes, final_layer.0 */
+    ARENA_READOUT_MEMBRANES = 1976, /* 160 bytes, final_layer.0 */
+    ARENA_COEFFICIENT_TABLES = 0, /* 1024 bytes, final_layer.0 */
 };
-FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 1856);
+FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 2392);
 
 #define AT(type, buffer) ((type *)(void *)(arena + ARENA_##buffer))
 
@@ -241,58 +271,72 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
     uint16_t *history_count = AT(uint16_t, HISTORY_COUNT);
     fsvae_lazy_state lazy;
     uint32_t z_count = 0;
+    fsvae_row_cache cache_0;
+    fsvae_row_cache cache_1;
 
     lazy.carried = AT(fsvae_membrane, LAZY_MEMBRANE);
     lazy.known = AT(uint8_t, LAZY_KNOWN);
     lazy.events = history;
     lazy.count = history_count;
-    for (uint32_t i = 0; i < prior_layers_2.outputs; i++) {
-        lazy.known[i] = 0;
-    }
+    lazy.fetched[0] = AT(uint32_t, LAZY_ROW_0);
+    lazy.fetched[1] = AT(uint32_t, LAZY_ROW_1);
+    lazy.spread = AT(uint32_t, LAZY_SPREAD);
+    fsvae_lazy_begin(&lazy, &prior_layers_2, watch->fetcher, choices[0]);
     for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
         z[c] = 0;
     }
     for (uint32_t i = 0; i < prior_layers_0.outputs; i++) {
         AT(fsvae_membrane, HIDDEN_0_MEMBRANE)[i] = 0;
     }
+    cache_0.rows = AT(uint32_t, HIDDEN_0_ROWS);
+    cache_0.slot_of = AT(uint16_t, HIDDEN_0_SLOT_OF);
+    cache_0.input_of = AT(uint16_t, HIDDEN_0_INPUT_OF);
+    cache_0.used = AT(uint8_t, HIDDEN_0_USED);
+    cache_0.in_place = AT(uint16_t, HIDDEN_0_IN_PLACE);
+    fsvae_cache_begin(&cache_0, &prior_layers_0, 8, 4);
     for (uint32_t i = 0; i < prior_layers_1.outputs; i++) {
         AT(fsvae_membrane, HIDDEN_1_MEMBRANE)[i] = 0;
     }
+    cache_1.rows = AT(uint32_t, HIDDEN_1_ROWS);
+    cache_1.slot_of = AT(uint16_t, HIDDEN_1_SLOT_OF);
+    cache_1.input_of = AT(uint16_t, HIDDEN_1_INPUT_OF);
+    cache_1.used = AT(uint8_t, HIDDEN_1_USED);
+    cache_1.in_place = AT(uint16_t, HIDDEN_1_IN_PLACE);
+    fsvae_cache_begin(&cache_1, &prior_layers_1, 16, 6);
 
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
         uint16_t *inputs = history + t * prior_layers_2.inputs; /* of the last layer at this step */
         uint32_t count = z_count;
-        count = fsvae_td_linear_step(&prior_layers_0, AT(fsvae_membrane, HIDDEN_0_MEMBRANE), z_events, count, 8, AT(uint16_t, HIDDEN_0_EVENTS),
-                                     fired, t, watch);
+        {
+            fsvae_cursor taps[FSVAE_MOST_STEP_TAPS];
+            unsigned tap_count = fsvae_cache_rows(&cache_0, watch->fetcher, z_events, 0, count, t, taps);
+            fsvae_td_linear_step(&prior_layers_0, AT(fsvae_membrane, HIDDEN_0_MEMBRANE), taps, tap_count, fired, t, watch);
+        }
+        count = fsvae_list_fired(fired, prior_layers_0.outputs, 1, 0, AT(uint16_t, HIDDEN_0_EVENTS));
         trace_step(watch, 1, t, fired, count);
         fsvae_lap(watch, 1);
-        count = fsvae_td_linear_step(&prior_layers_1, AT(fsvae_membrane, HIDDEN_1_MEMBRANE), AT(const uint16_t, HIDDEN_0_EVENTS), count, 1, inputs,
-                                     fired, t, watch);
+        {
+            fsvae_cursor taps[FSVAE_MOST_STEP_TAPS];
+            unsigned tap_count = fsvae_cache_rows(&cache_1, watch->fetcher, AT(uint16_t, HIDDEN_0_EVENTS), 0, count, t, taps);
+            fsvae_td_linear_step(&prior_layers_1, AT(fsvae_membrane, HIDDEN_1_MEMBRANE), taps, tap_count, fired, t, watch);
+        }
+        count = fsvae_list_fired(fired, prior_layers_1.outputs, 1, 0, inputs);
         trace_step(watch, 2, t, fired, count);
         fsvae_lap(watch, 2);
         history_count[t] = (uint16_t)count;
 
-        z_count = 0;
-        uint32_t spikes = 0;
+        z_count = fsvae_lazy_step(&lazy, choices, t, z_events, watch);
+        choices += FSVAE_LATENT_CHANNELS;
         for (uint32_t i = 0; i < (FSVAE_LATENT_CHANNELS + 7) / 8; i++) {
             fired[i] = 0;
         }
-        for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
-            uint32_t neuron = c * FSVAE_CHOICES + *choices++;
-            int probing = fsvae_probing(watch, 3, t);
-            int32_t membrane;
-            int fires = fsvae_lazy_fires(&prior_layers_2, &lazy, neuron, t, probing, &membrane);
-            if (probing) {
-                fsvae_probe(watch->monitor, c, membrane, fires);
-            }
-            if (fires) {
-                z[c] = (fsvae_train)(z[c] | (1u << t));
-                fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
-                z_events[z_count++] = (uint16_t)(c * 8u);
-                spikes++;
-            }
+        for (uint32_t i = 0; i < z_count; i++) {
+            uint32_t c = z_events[i];
+            z[c] = (fsvae_train)(z[c] | (1u << t));
+            fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
         }
-        trace_step(watch, 3, t, fired, spikes);
+        z_count = fsvae_list_fired(fired, FSVAE_LATENT_CHANNELS, 1, 0, z_events);
+        trace_step(watch, 3, t, fired, z_count);
         fsvae_lap(watch, 3);
     }
 }
@@ -300,60 +344,60 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
 /* Rules D1, D2, S3 and R. Reads the latent's spike trains from Z. */
 static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
 {
-    fsvae_event_rows rows;
     {
         uint16_t *list = AT(uint16_t, LATENT_EVENTS);
-        uint16_t *count = AT(uint16_t, LATENT_COUNT);
-        fsvae_events events;
-        fsvae_list_events(AT(const fsvae_train, Z), FSVAE_LATENT_CHANNELS, 8, list, count);
-        events.list = list;
-        events.count = count;
-        fsvae_td_linear(&decoder_input, events, AT(fsvae_train, MAP_0), watch);
+        fsvae_list_trains(AT(const fsvae_train, Z), FSVAE_LATENT_CHANNELS, 16, 0, list);
+        fsvae_wide_linear(&decoder_input, list, AT(uint32_t, LATENT_ROWS), AT(fsvae_train, MAP_0), watch);
         trace_trains(watch, 4, AT(const fsvae_train, MAP_0));
         fsvae_lap(watch, 4);
     }
-    rows.list = AT(uint16_t, EVENTS_0);
-    rows.count = AT(uint16_t, COUNT_0);
-    fsvae_td_conv_transpose(&decoder_0, AT(const fsvae_train, MAP_0), &rows, AT(fsvae_train, MAP_1), watch);
-    trace_trains(watch, 5, AT(const fsvae_train, MAP_1));
-    fsvae_lap(watch, 5);
+    {
+        const fsvae_train *in = AT(const fsvae_train, MAP_0);
+        fsvae_train *out = AT(fsvae_train, MAP_1);
+        fsvae_event_rows lists;
+        lists.count = AT(uint16_t, COUNT_0);
+        lists.list = AT(uint16_t, EVENTS_0);
+        fsvae_td_conv_transpose(&decoder_0, in, &lists, out, watch);
+        trace_trains(watch, 5, out);
+        fsvae_lap(watch, 5);
+    }
 
     /* final_layer_0 and the readout together, two rows at a time: the widest map is never whole in memory. */
     {
         const fsvae_train *in = AT(const fsvae_train, MAP_1);
         fsvae_train *pair = AT(fsvae_train, ROW_PAIR);
-        uint16_t *ring = AT(uint16_t, WEIGHTED_RING);
+        fsvae_readout_state state;
         uint16_t *tables = AT(uint16_t, COEFFICIENT_TABLES);
         const uint32_t row_length = 2u * final_layer_0.in_size * final_layer_0.outputs;
         fsvae_digest digest;
-        rows.list = AT(uint16_t, EVENTS_1);
-        rows.count = AT(uint16_t, COUNT_1);
+        fsvae_event_rows lists;
+        lists.count = AT(uint16_t, COUNT_1);
+        lists.list = AT(uint16_t, EVENTS_1);
         fsvae_digest_begin(&digest);
         fsvae_fill_coefficient_tables(&final_layer_1, tables);
-        fsvae_list_row(&final_layer_0, in, 0, &rows);
+        fsvae_list_row(&final_layer_0, in, 0, &lists);
+        fsvae_expand_readout(&final_layer_1, AT(int32_t, READOUT_WEIGHTS));
+        state.tables = tables;
+        state.expanded = AT(const int32_t, READOUT_WEIGHTS);
+        state.membranes = AT(int32_t, READOUT_MEMBRANES);
         for (uint32_t y = 0; y < final_layer_0.in_size; y++) {
             if (y + 1u < final_layer_0.in_size) {
-                fsvae_list_row(&final_layer_0, in, y + 1u, &rows);
+                fsvae_list_row(&final_layer_0, in, y + 1u, &lists);
             }
-            fsvae_td_conv_transpose_rows(&final_layer_0, &rows, y, pair, watch);
+            fsvae_td_conv_transpose_rows(&final_layer_0, &lists, y, pair, watch);
             if (fsvae_tracing(watch)) {
                 fsvae_digest_trains(&digest, pair, 2u * row_length);
             }
             fsvae_lap(watch, 6);
-            fsvae_weight_trains(tables, pair, row_length, ring + ((2u * y) & 3u) * row_length);
-            fsvae_weight_trains(tables, pair + row_length, row_length, ring + ((2u * y + 1u) & 3u) * row_length);
-            if (y > 0u) {
-                fsvae_readout_row(&final_layer_1, ring, 2u * y - 1u, image);
+            for (uint32_t row = 0; row < 2u; row++) {
+                fsvae_readout_row(&final_layer_1, &state, pair + row * row_length, 2u * y + row, image);
             }
-            fsvae_readout_row(&final_layer_1, ring, 2u * y, image);
             fsvae_lap(watch, FSVAE_LAYERS);
         }
-        fsvae_readout_row(&final_layer_1, ring, 2u * final_layer_0.in_size - 1u, image);
         if (fsvae_tracing(watch)) {
             fsvae_digest_end(&digest, watch->monitor->digest[6]);
             watch->monitor->spikes[6] = digest.spikes;
         }
-        fsvae_lap(watch, FSVAE_LAYERS);
     }
 }
 
@@ -382,6 +426,7 @@ static int begin(const void *arena, size_t arena_bytes, const uint8_t *image, fs
         monitor->layer_cycles[FSVAE_LAYERS] = 0;
     }
     watch->monitor = monitor;
+    watch->fetcher = monitor != NULL ? monitor->fetcher : NULL;
     watch->lap = monitor != NULL && monitor->cycles != NULL ? monitor->cycles() : 0u;
     return FSVAE_OK;
 }

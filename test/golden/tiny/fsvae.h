@@ -39,7 +39,7 @@ extern "C" {
 #define FSVAE_WEIGHT_BYTES 4096
 
 /* Memory that a run needs; the caller gives it, 8-byte aligned. Nothing else is allocated, ever. */
-#define FSVAE_ARENA_BYTES 1856
+#define FSVAE_ARENA_BYTES 2392
 
 /* Rows of a trace: the choices drawn, the prior's hidden layers, the latent z, the decoder's layers. */
 #define FSVAE_LAYERS 7
@@ -52,7 +52,16 @@ enum {
     FSVAE_ERROR_ARENA = -2     /* the arena is too small or not 8-byte aligned */
 };
 
-/* What may be watched while an image is drawn. All of it is optional: zero the struct, set probe_layer to -1. */
+/* How constants are brought into RAM ahead of their use. For boards whose constants lie in memory that lets the processor
+ * wait, but can be read in bulk, such as the flash of an RP2040. */
+typedef struct fsvae_fetcher {
+    /* Begins to copy `words` 32-bit words (1 to 65536) to `to` in the arena, from `from` among the constants. From here
+     * to the return of wait() the library reads no constants and runs only code of sections .ramcode. */
+    void (*begin)(void *to, const void *from, uint32_t words);
+    void (*wait)(void); /* returns when all words have arrived */
+} fsvae_fetcher;
+
+/* What may be watched while an image is drawn, and helped. All of it is optional: zero the struct, set probe_layer to -1. */
 typedef struct fsvae_monitor {
     uint64_t (*cycles)(void); /* clock for layer_cycles; NULL: no timing */
     int trace;                /* not 0: fill spikes and digest */
@@ -62,6 +71,7 @@ typedef struct fsvae_monitor {
     uint32_t probe_count;     /* neurons */
     uint8_t *probe_spikes;    /* NULL, or (probe_count + 7) / 8 zeroed bytes: takes spike i as bit i & 7 of byte i / 8 */
     int32_t *probe_membrane;  /* NULL, or probe_count entries: membranes before reset; for choices the index drawn */
+    const fsvae_fetcher *fetcher; /* NULL: constants are read where they lie; the bits are the same */
     uint64_t layer_cycles[FSVAE_LAYERS + 1];         /* out: cycles of each row, and of the readout */
     uint32_t spikes[FSVAE_LAYERS];                   /* out, trace: spikes of each row over all steps */
     uint32_t digest[FSVAE_LAYERS][FSVAE_TIME_STEPS]; /* out, trace: CRC-32 of each row's spikes at each step (rule T3) */

@@ -1,0 +1,729 @@
+/* Sixteen neurons at a time, two to a word from gathering to firing (rules S2, S3, L1 to L4, B5). Copied unchanged.
+ *
+ * A wide block is sixteen neighbouring output channels, eight pairs; a pair's low 16 bits are the even channel. Its
+ * weights for one input neuron are one row, and an event adds one row:
+ *   bytes   four words of biased bytes (weight + 128), read from flash. Channels of word w: 4w, 4w + 2, 4w + 1, 4w + 3.
+ *           The even bytes are a pair already, the odd ones after one shift and mask; the whole word is added and the odd
+ *           sum times 256 taken off once at the end, which saves the other mask. 25 cycles a row on ARMv6-M.
+ *   halves  eight words of pairs, weights in 16 bits with sign, expanded into RAM before the layer runs: no shift, no
+ *           mask, no bias, and no waits for flash. 22 cycles a row.
+ * All words are sums modulo 2^32 of low + 65536 * high, so carries between the two halves cancel.
+ *
+ * Rows of halves may serve a group of 2 or 4 inputs: a row for each pattern of them that fires, with the sum of their
+ * weights. Neurons that fire together then cost one row together. The plan puts inputs into one group that were seen to
+ * fire together; on the shipped network four to a group halve the rows of the last layer.
+ *
+ * A membrane u is kept as v = u + 32767 - threshold, which rule B5 proves to lie in 0 .. 65535 (the plan takes this kernel
+ * only then). So u > threshold says bit 15 of v, and nothing is compared. Rule W5 makes the offset a multiple of 4: then
+ * floor(v / 4) is floor(u / 4) and a quarter of the offset, both membranes of a pair leak in one shift and mask, and what
+ * the offset has lost comes back with the bias. A pair in which nobody fires takes 9 cycles, against 29 for two neurons one
+ * by one.
+ *
+ * A list holds the events of one step at one position: a header, their number, and the offsets of their rows. In
+ * assembly the header is the distance to jump into sixteen unrolled events, so that no event pays for a loop. */
+#ifndef FSVAE_WIDE_H
+#define FSVAE_WIDE_H
+
+#include "fetch.h"
+#include "layer.h"
+
+#define FSVAE_WIDE 16u
+#define FSVAE_WIDE_PAIRS 8u
+#define FSVAE_UNROLLED 16u /* events that one jump reaches */
+#define FSVAE_LIST_HEAD 2u /* halfwords before a list's events */
+#define FSVAE_MOST_WIDE_TAPS 4u
+#define FSVAE_MOST_GROUP 4u
+#define FSVAE_BYTES_BYTES 16u  /* of a row of bytes */
+#define FSVAE_HALVES_BYTES 32u /* of a row of halves */
+
+#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
+#define FSVAE_WIDE_ASSEMBLY 1
+/* Bytes of code in wide_armv6m.S: of one event, and from the jump to the last sixteen of them. */
+#define FSVAE_BYTES_EVENT 40u
+#define FSVAE_BYTES_SKIP 666u
+#define FSVAE_HALVES_EVENT 26u
+#define FSVAE_HALVES_SKIP 442u
+#endif
+
+/* One block while it runs. */
+typedef struct {
+    uint32_t membranes[FSVAE_WIDE_PAIRS]; /* each u + 32767 - threshold */
+    uint32_t rest[FSVAE_WIDE_PAIRS];      /* each 32767 - threshold: a membrane of 0 */
+    uint32_t trains[FSVAE_WIDE_PAIRS];
+} fsvae_wide_cells;
+
+/* What a run of steps works on. Taps lie in the last slots. The assembly knows this layout, and that of the cells. */
+typedef struct {
+    uint32_t step;
+    uint32_t end;
+    const uint32_t *init;          /* 8 words: what the sums begin with */
+    fsvae_wide_cells *cells;
+    const uint32_t *correction;    /* bytes: for each step, from `step` on, what takes the events' bias off a pair */
+    uint32_t taps;                 /* 1 to 4; 3 does not occur */
+    uint32_t stride;               /* bytes from one step's events to the next one's */
+    const uint16_t *list[FSVAE_MOST_WIDE_TAPS];
+    const uint32_t *rows[FSVAE_MOST_WIDE_TAPS];
+} fsvae_wide_run;
+
+/* Halfwords of one step's list of at most so many events. */
+static inline uint32_t fsvae_list_halfwords(uint32_t events)
+{
+    return FSVAE_LIST_HEAD + events;
+}
+
+/* Completes a list whose events are in place. */
+static inline void fsvae_seal_list(uint16_t *list, uint32_t count, unsigned halves)
+{
+#if defined(FSVAE_WIDE_ASSEMBLY)
+    if (count > FSVAE_UNROLLED) {
+        list[0] = 0;
+    } else {
+        list[0] = (uint16_t)((FSVAE_UNROLLED - count) * (halves != 0u ? FSVAE_HALVES_EVENT : FSVAE_BYTES_EVENT) +
+                             (halves != 0u ? FSVAE_HALVES_SKIP : FSVAE_BYTES_SKIP));
+    }
+#else
+    (void)halves;
+    list[0] = 0;
+#endif
+    list[1] = (uint16_t)count;
+}
+
+/* Events of one position: a list for each step. */
+typedef struct {
+    uint16_t *next[FSVAE_TIME_STEPS];
+} fsvae_list_writer;
+
+static inline void fsvae_begin_lists(fsvae_list_writer *writer, uint16_t *list, uint32_t halfwords)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
+        writer->next[t] = list + FSVAE_LIST_HEAD;
+    }
+}
+
+static inline void fsvae_seal_lists(const fsvae_list_writer *writer, uint16_t *list, uint32_t halfwords,
+                                    unsigned halves)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
+        fsvae_seal_list(list, (uint32_t)(writer->next[t] - list) - FSVAE_LIST_HEAD, halves);
+    }
+}
+
+#if defined(FSVAE_WIDE_ASSEMBLY)
+void fsvae_scatter_trains(fsvae_list_writer *writer, const fsvae_train *trains, uint32_t inputs, uint32_t row_bytes);
+void fsvae_scatter_pairs(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                         uint32_t groups);
+void fsvae_scatter_quads(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                         uint32_t groups);
+#else
+/* Appends the offset of each input's row to the list of each step at which it fires. */
+static inline void fsvae_scatter_trains(fsvae_list_writer *writer, const fsvae_train *trains, uint32_t inputs,
+                                        uint32_t row_bytes)
+{
+    uint32_t offset = 0;
+    for (uint32_t i = 0; i < inputs; i++, offset += row_bytes) {
+        uint32_t train = trains[i];
+        for (unsigned t = 0; train != 0u; t++, train >>= 1) {
+            if ((train & 1u) != 0u) {
+                *writer->next[t]++ = (uint16_t)offset;
+            }
+        }
+    }
+}
+
+/* The same for groups of inputs, by the pattern of those that fire: an event for each group of which somebody does. */
+static inline void fsvae_scatter_groups(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                                        uint32_t groups, uint32_t group)
+{
+    uint32_t before = 0u - FSVAE_HALVES_BYTES; /* where pattern 0 of the group would lie */
+    for (; groups != 0u; groups--, members += group) {
+        uint32_t train[FSVAE_MOST_GROUP];
+        uint32_t any = 0;
+        for (uint32_t m = 0; m < group; m++) {
+            train[m] = trains[members[m]];
+            any |= train[m];
+        }
+        for (unsigned t = 0; (any >> t) != 0u; t++) {
+            uint32_t pattern = 0;
+            for (uint32_t m = 0; m < group; m++) {
+                pattern |= ((train[m] >> t) & 1u) << m;
+            }
+            if (pattern != 0u) {
+                *writer->next[t]++ = (uint16_t)(before + pattern * FSVAE_HALVES_BYTES);
+            }
+        }
+        before += ((1u << group) - 1u) * FSVAE_HALVES_BYTES;
+    }
+}
+
+static inline void fsvae_scatter_pairs(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                                       uint32_t groups)
+{
+    fsvae_scatter_groups(writer, trains, members, groups, 2);
+}
+
+static inline void fsvae_scatter_quads(fsvae_list_writer *writer, const fsvae_train *trains, const uint16_t *members,
+                                       uint32_t groups)
+{
+    fsvae_scatter_groups(writer, trains, members, groups, 4);
+}
+#endif
+
+/* Turns the trains of one position into lists, one for each step. row_bytes: of the layer that reads them. */
+static FSVAE_OUT_OF_LINE void fsvae_list_trains(const fsvae_train *trains, uint32_t inputs, uint32_t row_bytes,
+                                                unsigned halves, uint16_t *list)
+{
+    const uint32_t halfwords = fsvae_list_halfwords(inputs);
+    fsvae_list_writer writer;
+    fsvae_begin_lists(&writer, list, halfwords);
+    fsvae_scatter_trains(&writer, trains, inputs, row_bytes);
+    fsvae_seal_lists(&writer, list, halfwords, halves);
+}
+
+/* The same for groups of 2 or 4 inputs. members: inputs, group by group. */
+static FSVAE_OUT_OF_LINE void fsvae_list_groups(const fsvae_train *trains, const uint16_t *members, uint32_t inputs,
+                                                unsigned group_bits, uint16_t *list)
+{
+    const uint32_t groups = inputs >> group_bits;
+    const uint32_t halfwords = fsvae_list_halfwords(groups);
+    fsvae_list_writer writer;
+    fsvae_begin_lists(&writer, list, halfwords);
+    if (group_bits == 1u) {
+        fsvae_scatter_pairs(&writer, trains, members, groups);
+    } else {
+        fsvae_scatter_quads(&writer, trains, members, groups);
+    }
+    fsvae_seal_lists(&writer, list, halfwords, 1);
+}
+
+/* Rules S2, S3, L1 and L2 for one step of a block: its membranes before it fires. step: from the run's lists on. */
+static inline void fsvae_wide_integrate(const fsvae_wide_run *run, unsigned halves, uint32_t step, uint32_t correction,
+                                        uint32_t membranes[FSVAE_WIDE_PAIRS])
+{
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        membranes[p] = run->init[p];
+    }
+    for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
+        const uint16_t *list = run->list[tap] + step * (run->stride / 2u);
+        const uint16_t *event = list + FSVAE_LIST_HEAD;
+        for (const uint16_t *end = event + list[1]; event != end; event++) {
+            const uint32_t *row = fsvae_row(run->rows[tap], *event);
+            if (halves != 0u) {
+                for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+                    membranes[p] += row[p];
+                }
+            } else {
+                for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 2u; w++) {
+                    membranes[2u * w] += row[w];
+                    membranes[2u * w + 1u] += (row[w] >> 8) & 0x00ff00ffu;
+                }
+            }
+        }
+    }
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        if (halves == 0u) {
+            membranes[p] += correction - ((p & 1u) == 0u ? membranes[p + 1u] << 8 : 0u);
+        }
+        membranes[p] += (run->cells->membranes[p] >> 2) & 0x3fff3fffu;
+    }
+}
+
+#if defined(FSVAE_WIDE_ASSEMBLY)
+void fsvae_run_wide_bytes(const fsvae_wide_run *run);
+void fsvae_run_wide_halves(const fsvae_wide_run *run);
+#else
+static inline void fsvae_run_wide(const fsvae_wide_run *run, unsigned halves)
+{
+    fsvae_wide_cells *cells = run->cells;
+    for (uint32_t step = run->step; step != run->end; step++) {
+        uint32_t at = step - run->step;
+        uint32_t v[FSVAE_WIDE_PAIRS];
+        fsvae_wide_integrate(run, halves, at, halves != 0u ? 0u : run->correction[at], v);
+        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+            uint32_t fires = (v[p] >> 15) & 0x00010001u;
+            uint32_t reset = (fires << 16) - fires; /* all bits of the halves that fire */
+            cells->trains[p] |= fires << step;
+            cells->membranes[p] = (v[p] & ~reset) | (cells->rest[p] & reset);
+        }
+    }
+}
+
+static FSVAE_OUT_OF_LINE void fsvae_run_wide_bytes(const fsvae_wide_run *run)
+{
+    fsvae_run_wide(run, 0);
+}
+
+static FSVAE_OUT_OF_LINE void fsvae_run_wide_halves(const fsvae_wide_run *run)
+{
+    fsvae_run_wide(run, 1);
+}
+#endif
+
+static inline void fsvae_run_wide_kernel(const fsvae_layer *layer, const fsvae_wide_run *run)
+{
+    if (layer->kernel == FSVAE_KERNEL_HALVES) {
+        fsvae_run_wide_halves(run);
+    } else {
+        fsvae_run_wide_bytes(run);
+    }
+}
+
+/* Rows of one kernel position as the kernel reads them, in words. */
+static inline uint32_t fsvae_wide_tap_words(const fsvae_layer *layer)
+{
+    uint32_t group = 1u << layer->group_bits;
+    return layer->kernel == FSVAE_KERNEL_HALVES
+               ? (layer->inputs >> layer->group_bits) * ((1u << group) - 1u) * FSVAE_WIDE_PAIRS
+               : layer->inputs * (FSVAE_BYTES_BYTES / 4u);
+}
+
+/* Halfwords of one step's list. */
+static inline uint32_t fsvae_wide_halfwords(const fsvae_layer *layer)
+{
+    return fsvae_list_halfwords(layer->inputs >> layer->group_bits);
+}
+
+/* A block's 16 words of parameters: what its sums begin with, and its membranes at rest. */
+static inline const uint32_t *fsvae_wide_params(const fsvae_layer *layer, uint32_t block)
+{
+    return layer->params + block * 2u * FSVAE_WIDE_PAIRS;
+}
+
+static inline void fsvae_wide_load(fsvae_wide_cells *cells, const uint32_t *params)
+{
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        cells->rest[p] = params[FSVAE_WIDE_PAIRS + p];
+    }
+}
+
+static inline void fsvae_wide_rest(fsvae_wide_cells *cells)
+{
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        cells->membranes[p] = cells->rest[p];
+        cells->trains[p] = 0;
+    }
+}
+
+/* What takes the bias of `events` bytes off a pair. */
+static inline uint32_t fsvae_wide_correction(uint32_t events)
+{
+    return 0u - events * 0x00800080u;
+}
+
+/* Steps first .. last - 1; the run's lists and corrections are those of step 0. */
+static inline void fsvae_wide_steps(const fsvae_layer *layer, const fsvae_wide_run *run, uint32_t first, uint32_t last)
+{
+    fsvae_wide_run part = *run;
+    part.step = first;
+    part.end = last;
+    part.correction += first;
+    for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
+        part.list[tap] += first * (run->stride / 2u);
+    }
+    if (first != last) {
+        fsvae_run_wide_kernel(layer, &part);
+    }
+}
+
+/* Step `step` for a probe: the membranes before it fires are those of the C, the spikes are the kernel's own. */
+static FSVAE_OUT_OF_LINE void fsvae_wide_probe(const fsvae_layer *layer, const fsvae_wide_run *run, uint32_t step,
+                                               uint32_t neuron, const fsvae_watch *watch)
+{
+    uint32_t before[FSVAE_WIDE_PAIRS];
+    fsvae_wide_integrate(run, layer->kernel == FSVAE_KERNEL_HALVES, step, run->correction[step], before);
+    fsvae_wide_steps(layer, run, step, step + 1u);
+    for (unsigned c = 0; c < FSVAE_WIDE; c++) {
+        unsigned p = c / 2u;
+        unsigned half = 16u * (c & 1u);
+        int32_t u = (int32_t)((before[p] >> half) & 0xffffu) - (int32_t)((run->cells->rest[p] >> half) & 0xffffu);
+        fsvae_probe(watch->monitor, neuron + c, u, (int)((run->cells->trains[p] >> (half + step)) & 1u));
+    }
+}
+
+/* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
+static inline void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train *trains,
+                                    uint32_t neuron, const fsvae_watch *watch)
+{
+    fsvae_wide_cells *cells = run->cells;
+    fsvae_wide_rest(cells);
+    if (watch->monitor != NULL && watch->monitor->probe_layer == (int)layer->row) {
+        uint32_t step = (uint32_t)watch->monitor->probe_step;
+        fsvae_wide_steps(layer, run, 0, step);
+        fsvae_wide_probe(layer, run, step, neuron, watch);
+        fsvae_wide_steps(layer, run, step + 1u, FSVAE_TIME_STEPS);
+    } else {
+        fsvae_run_wide_kernel(layer, run);
+    }
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        trains[2u * p] = (fsvae_train)(cells->trains[p] & 0xffffu);
+        trains[2u * p + 1u] = (fsvae_train)(cells->trains[p] >> 16);
+    }
+}
+
+/* Takes the bias off the events of all steps of one position: what is added to a pair's sum. */
+static inline void fsvae_wide_correct(uint32_t *correction, const uint16_t *list, uint32_t halfwords)
+{
+    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
+        correction[t] += fsvae_wide_correction(list[1]);
+    }
+}
+
+/* Rows of bytes, in `room` where they can be fetched at one go and there is room, else where they lie. */
+static inline const uint32_t *fsvae_wide_near(const uint32_t *rows, uint32_t words, uint32_t *room,
+                                              const fsvae_watch *watch)
+{
+    if (room == NULL || watch->fetcher == NULL) {
+        return rows;
+    }
+    fsvae_fetch(watch->fetcher, room, rows, words);
+    return room;
+}
+
+/* A linear layer over all steps: one position, one tap. list: events of its inputs. room: NULL, or for the rows of a
+ * block. */
+static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *list, uint32_t *room,
+                                     fsvae_train *trains, const fsvae_watch *watch)
+{
+    uint32_t correction[FSVAE_TIME_STEPS] = {0};
+    fsvae_wide_cells cells;
+    fsvae_wide_run run;
+    fsvae_wide_correct(correction, list, fsvae_wide_halfwords(layer));
+    run.step = 0;
+    run.end = FSVAE_TIME_STEPS;
+    run.cells = &cells;
+    run.correction = correction;
+    run.taps = 1;
+    run.stride = 2u * fsvae_wide_halfwords(layer);
+    run.list[3] = list;
+    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE) {
+        const uint32_t block = neuron / FSVAE_WIDE;
+        const uint32_t words = fsvae_wide_tap_words(layer);
+        run.init = fsvae_wide_params(layer, block);
+        run.rows[3] = fsvae_wide_near(layer->weights + block * words, words, room, watch);
+        fsvae_wide_load(&cells, run.init);
+        fsvae_wide_block(layer, &run, trains + neuron, neuron, watch);
+    }
+}
+
+/* Lists of rows of the input map, by position: of all rows, or of two neighbouring ones that take turns. */
+typedef struct {
+    uint16_t *list;
+    uint32_t row_mask; /* row y lies at y & row_mask: 1 where two take turns */
+} fsvae_wide_lists;
+
+static inline uint16_t *fsvae_wide_position(const fsvae_layer *layer, const fsvae_wide_lists *lists, uint32_t y,
+                                            uint32_t x)
+{
+    uint32_t position = (y & lists->row_mask) * layer->in_size + x;
+    return lists->list + position * (FSVAE_TIME_STEPS * fsvae_wide_halfwords(layer));
+}
+
+static inline void fsvae_wide_list_row(const fsvae_layer *layer, const fsvae_train *in, uint32_t y,
+                                       const fsvae_wide_lists *lists)
+{
+    in += y * layer->in_size * layer->inputs;
+    for (uint32_t x = 0; x < layer->in_size; x++, in += layer->inputs) {
+        uint16_t *list = fsvae_wide_position(layer, lists, y, x);
+        if (layer->group_bits != 0u) {
+            fsvae_list_groups(in, layer->members, layer->inputs, layer->group_bits, list);
+        } else if (layer->kernel == FSVAE_KERNEL_HALVES) {
+            fsvae_list_trains(in, layer->inputs, FSVAE_HALVES_BYTES, 1, list);
+        } else {
+            fsvae_list_trains(in, layer->inputs, FSVAE_BYTES_BYTES, 0, list);
+        }
+    }
+}
+
+#if defined(FSVAE_WIDE_ASSEMBLY)
+void fsvae_expand_bytes(const uint32_t *from, uint32_t *to, uint32_t rows);
+void fsvae_expand_pairs(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups);
+void fsvae_expand_quads(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups);
+#else
+/* Rows of bytes as rows of pairs. */
+static inline void fsvae_expand_bytes(const uint32_t *from, uint32_t *to, uint32_t rows)
+{
+    for (const uint32_t *end = to + rows * FSVAE_WIDE_PAIRS; to != end;) {
+        uint32_t word = *from++;
+        *to++ = (word & 0x00ff00ffu) - 0x00800080u;
+        *to++ = ((word >> 8) & 0x00ff00ffu) - 0x00800080u;
+    }
+}
+#endif
+
+/* A row of nibbles as a row of pairs: two words of eight channels, as in lanes.h. */
+static inline void fsvae_expand_nibbles(const uint32_t *from, uint32_t *to)
+{
+    for (unsigned w = 0; w < FSVAE_WIDE_PAIRS / 4u; w++) {
+        uint32_t word = *from++;
+        *to++ = (word & 0x000f000fu) - 0x00080008u;
+        *to++ = ((word >> 4) & 0x000f000fu) - 0x00080008u;
+        *to++ = ((word >> 8) & 0x000f000fu) - 0x00080008u;
+        *to++ = ((word >> 12) & 0x000f000fu) - 0x00080008u;
+    }
+}
+
+/* For each group of inputs a row for each pattern of them that fires, of bytes or nibbles. */
+static FSVAE_OUT_OF_LINE void fsvae_expand_groups(const uint32_t *from, const uint16_t *members, uint32_t *rows,
+                                                  uint32_t groups, uint32_t group, unsigned weight_bits)
+{
+    rows -= FSVAE_WIDE_PAIRS; /* of pattern 0, which is no row */
+    for (; groups != 0u; groups--, rows += FSVAE_WIDE_PAIRS * ((1u << group) - 1u)) {
+        for (uint32_t m = 0; m < group; m++) {
+            uint32_t *row = rows + (FSVAE_WIDE_PAIRS << m);
+            const uint32_t *flash = from + *members++ * (weight_bits / 2u);
+            if (weight_bits == 8u) {
+                fsvae_expand_bytes(flash, row, 1);
+            } else {
+                fsvae_expand_nibbles(flash, row);
+            }
+            for (uint32_t i = FSVAE_WIDE_PAIRS; i < (FSVAE_WIDE_PAIRS << m); i++) {
+                row[i] = row[i & (FSVAE_WIDE_PAIRS - 1u)] + rows[i];
+            }
+        }
+    }
+}
+
+#if !defined(FSVAE_WIDE_ASSEMBLY)
+static inline void fsvae_expand_pairs(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups)
+{
+    fsvae_expand_groups(from, members, rows, groups, 2, 8);
+}
+
+static inline void fsvae_expand_quads(const uint32_t *from, const uint16_t *members, uint32_t *rows, uint32_t groups)
+{
+    fsvae_expand_groups(from, members, rows, groups, 4, 8);
+}
+#endif
+
+/* Expands the rows of one kernel position of a block, times 2^F. from: the position's rows in flash. */
+static FSVAE_OUT_OF_LINE void fsvae_expand_tap(const fsvae_layer *layer, const uint32_t *from, uint32_t *to)
+{
+    const uint32_t groups = layer->inputs >> layer->group_bits;
+    if (layer->weight_bits != 8u && layer->group_bits == 0u) {
+        for (uint32_t i = 0; i < layer->inputs; i++) {
+            fsvae_expand_nibbles(from + 2u * i, to + FSVAE_WIDE_PAIRS * i);
+        }
+    } else if (layer->weight_bits != 8u) {
+        fsvae_expand_groups(from, layer->members, to, groups, 1u << layer->group_bits, 4);
+    } else if (layer->group_bits == 0u) {
+        fsvae_expand_bytes(from, to, layer->inputs);
+    } else if (layer->group_bits == 1u) {
+        fsvae_expand_pairs(from, layer->members, to, groups);
+    } else {
+        fsvae_expand_quads(from, layer->members, to, groups);
+    }
+    if (layer->fraction_bits != 0u) {
+        for (uint32_t *end = to + fsvae_wide_tap_words(layer); to != end; to++) {
+            *to <<= layer->fraction_bits;
+        }
+    }
+}
+
+/* Where the rows of a block's nine kernel positions lie. */
+typedef struct {
+    const uint32_t *rows[9];
+} fsvae_wide_taps;
+
+/* Rule S3, turned around: the output at (2y + py, 2x + px) gathers from at most four inputs. An even output coordinate
+ * sees kernel index 1 of input y; an odd one sees index 2 of input y and index 0 of input y + 1, where that exists.
+ *
+ * Writes, of one block, the output rows 2y + py of the input rows first <= y < last, which are listed, as is row `last`
+ * where it exists. One parity after the other, so that the fewest different weights pass between two uses of one: those
+ * of one to four kernel positions, which the flash cache can hold. out: of output row 2 * first. */
+static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, const fsvae_wide_taps *taps,
+                                                   const fsvae_wide_lists *lists, uint32_t block, uint32_t py,
+                                                   uint32_t first, uint32_t last, fsvae_train *out,
+                                                   const fsvae_watch *watch)
+{
+    const uint32_t size = layer->in_size;
+    const uint32_t channel = block * FSVAE_WIDE;
+    const uint32_t halfwords = fsvae_wide_halfwords(layer);
+    const uint32_t position_halfwords = FSVAE_TIME_STEPS * halfwords;
+    uint32_t correction[FSVAE_TIME_STEPS];
+    fsvae_wide_cells cells;
+    fsvae_wide_run run;
+    run.step = 0;
+    run.end = FSVAE_TIME_STEPS;
+    run.cells = &cells;
+    run.correction = correction;
+    run.stride = 2u * halfwords;
+    run.init = fsvae_wide_params(layer, block);
+    fsvae_wide_load(&cells, run.init);
+    for (uint32_t px = 0; px < 2u; px++) {
+        /* Kernel positions of the input itself, and of those beside, below and beside below it. */
+        const uint32_t *const *row = &taps->rows[py == 0u ? 3 : 6];
+        const uint32_t *own = row[px == 0u ? 1 : 2];
+        const uint32_t *beside = row[0];
+        const uint32_t *below = taps->rows[px == 0u ? 1 : 2];
+        const uint32_t *beside_below = taps->rows[0];
+        for (uint32_t y = first; y < last; y++) {
+            const int has_below = py != 0u && y + 1u < size;
+            const uint16_t *list = fsvae_wide_position(layer, lists, y, 0);
+            const uint16_t *list_below = fsvae_wide_position(layer, lists, y + 1u, 0);
+            uint32_t at = ((2u * (y - first) + py) * 2u * size + px) * layer->outputs + channel;
+            for (uint32_t x = 0; x < size; x++, at += 2u * layer->outputs) {
+                const int has_beside = px != 0u && x + 1u < size;
+                unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u;
+                run.rows[slot] = own;
+                run.list[slot] = list;
+                list += position_halfwords;
+                if (has_beside) {
+                    slot--;
+                    run.rows[slot] = beside;
+                    run.list[slot] = list;
+                }
+                if (has_below) {
+                    slot--;
+                    run.rows[slot] = below;
+                    run.list[slot] = list_below;
+                    list_below += position_halfwords;
+                    if (has_beside) {
+                        slot--;
+                        run.rows[slot] = beside_below;
+                        run.list[slot] = list_below;
+                    }
+                }
+                run.taps = FSVAE_MOST_WIDE_TAPS - slot;
+                if (layer->kernel != FSVAE_KERNEL_HALVES) {
+                    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
+                        correction[t] = 0;
+                    }
+                    for (; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
+                        fsvae_wide_correct(correction, run.list[slot], halfwords);
+                    }
+                }
+                fsvae_wide_block(layer, &run, out + at, 4u * first * size * layer->outputs + at, watch);
+            }
+        }
+    }
+}
+
+/* Finds the rows of a block's kernel positions of rows ky where bit ky of `which` is set. `room` takes them one after the
+ * other: halves expanded, bytes as they are; NULL where bytes stay in place. After the last halves lies room for what
+ * they are expanded from. */
+static inline void fsvae_wide_find_taps(const fsvae_layer *layer, uint32_t block, unsigned which, uint32_t *room,
+                                        const fsvae_watch *watch, fsvae_wide_taps *taps)
+{
+    const uint32_t flash_words = layer->inputs * (layer->weight_bits / 2u);
+    for (unsigned k = 0; k < 9u; k++) {
+        const uint32_t *rows = layer->weights + (block * 9u + k) * flash_words;
+        if (((which >> (k / 3u)) & 1u) == 0u) {
+            continue;
+        }
+        if (layer->kernel == FSVAE_KERNEL_HALVES) {
+            uint32_t *next = room + fsvae_wide_tap_words(layer);
+            fsvae_expand_tap(layer, fsvae_wide_near(rows, flash_words, next, watch), room);
+            rows = room;
+            room = next;
+        } else {
+            rows = fsvae_wide_near(rows, flash_words, room, watch);
+            room += room != NULL ? flash_words : 0u;
+        }
+        taps->rows[k] = rows;
+    }
+}
+
+/* A whole transposed convolution, map to map. room: of fsvae_wide_find_taps() for six kernel positions. */
+static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsvae_train *in,
+                                             const fsvae_wide_lists *lists, uint32_t *room, fsvae_train *out,
+                                             const fsvae_watch *watch)
+{
+    const uint32_t size = layer->in_size;
+    const uint32_t blocks = layer->outputs / FSVAE_WIDE;
+    const uint32_t rows = lists->row_mask == 1u ? 1u : size; /* of the input map that are done together */
+    fsvae_wide_taps taps = {{NULL}};
+    for (uint32_t y = 0; y < size && (y == 0u || rows == size); y++) {
+        fsvae_wide_list_row(layer, in, y, lists);
+    }
+    for (uint32_t y = 0; y < size; y += rows) {
+        if (rows == 1u && y + 1u < size) {
+            fsvae_wide_list_row(layer, in, y + 1u, lists);
+        }
+        for (uint32_t block = 0; block < blocks; block++) {
+            for (uint32_t py = 0; py < 2u; py++) {
+                fsvae_wide_find_taps(layer, block, py == 0u ? 2u : 5u, room, watch, &taps);
+                fsvae_wide_conv_rows(layer, &taps, lists, block, py, y, y + rows,
+                                     out + 4u * y * size * layer->outputs, watch);
+            }
+        }
+    }
+}
+
+/* The last convolution, row by row of its input map: its rows of halves are expanded once, into `room`. */
+static inline void fsvae_wide_expand_all(const fsvae_layer *layer, uint32_t *room, const fsvae_watch *watch)
+{
+    fsvae_wide_taps taps = {{NULL}};
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        fsvae_wide_find_taps(layer, block, 7u, room + block * 9u * fsvae_wide_tap_words(layer), watch, &taps);
+    }
+}
+
+/* Output rows 2y and 2y + 1, of which rows y and y + 1 are listed. room: as filled by fsvae_wide_expand_all(). */
+static inline void fsvae_wide_conv_row(const fsvae_layer *layer, const fsvae_wide_lists *lists, const uint32_t *room,
+                                       uint32_t y, fsvae_train *out, const fsvae_watch *watch)
+{
+    const uint32_t *rows = layer->kernel == FSVAE_KERNEL_HALVES ? room : layer->weights;
+    fsvae_wide_taps taps = {{NULL}};
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        for (unsigned k = 0; k < 9u; k++, rows += fsvae_wide_tap_words(layer)) {
+            taps.rows[k] = rows;
+        }
+        for (uint32_t py = 0; py < 2u; py++) {
+            fsvae_wide_conv_rows(layer, &taps, lists, block, py, y, y + 1u, out, watch);
+        }
+    }
+}
+
+/* The neurons of a hidden layer of the prior, at rest: one fsvae_wide_cells for each block. */
+static inline void fsvae_wide_begin(const fsvae_layer *layer, fsvae_wide_cells *cells)
+{
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        fsvae_wide_load(&cells[block], fsvae_wide_params(layer, block));
+        fsvae_wide_rest(&cells[block]);
+    }
+}
+
+/* One step of a hidden layer of the prior. cells: kept between steps. taps: lists of this step's events and the rows that
+ * they name, block 0. fired: takes bit c for the layer's channel c (rule T1). */
+static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_cells *cells, const fsvae_cursor *taps,
+                                          unsigned tap_count, uint8_t *fired, unsigned step, const fsvae_watch *watch)
+{
+    uint32_t correction[FSVAE_TIME_STEPS];
+    const int probing = fsvae_probing(watch, layer->row, step);
+    uint16_t nothing[FSVAE_LIST_HEAD];
+    fsvae_wide_run run;
+    fsvae_seal_list(nothing, 0, 0);
+    correction[step] = 0;
+    run.step = step;
+    run.end = step + 1u;
+    run.correction = correction + step;
+    run.taps = tap_count == 3u ? 4u : tap_count;
+    run.stride = 0;
+    for (unsigned tap = 0; tap < run.taps; tap++) {
+        unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u - tap;
+        run.list[slot] = tap < tap_count ? taps[tap].list : nothing;
+        run.rows[slot] = tap < tap_count ? taps[tap].rows : layer->weights;
+        correction[step] += fsvae_wide_correction(run.list[slot][1]);
+    }
+    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE, cells++) {
+        uint32_t bits = 0;
+        run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
+        run.cells = cells;
+        if (probing) {
+            run.correction = correction; /* fsvae_wide_probe() counts from step 0 */
+            fsvae_wide_probe(layer, &run, step, neuron, watch);
+        } else {
+            fsvae_run_wide_bytes(&run);
+        }
+        for (unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
+            run.rows[slot] += layer->block_words;
+        }
+        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+            uint32_t now = cells->trains[p] >> step;
+            bits |= ((now & 1u) | ((now >> 15) & 2u)) << (2u * p);
+        }
+        fired[neuron / 8u] = (uint8_t)bits;
+        fired[neuron / 8u + 1u] = (uint8_t)(bits >> 8);
+    }
+}
+
+#endif
