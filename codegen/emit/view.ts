@@ -121,6 +121,8 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
     events: `EVENTS_${i}`,
     count: `COUNT_${i}`,
     room: roomOf(planned, `ROWS_${i}`),
+    rows:
+      planned.kernel === 'halves' ? `AT(const uint32_t, ROWS_${i})` : `${layerIdentifier(planned.layer.name)}.weights`,
     listRow: isWide(planned.kernel) ? 'fsvae_wide_list_row' : 'fsvae_list_row',
     rowMask: planned.wholeMap ? '0xffffffffu' : '1u',
     input: `MAP_${i}`,

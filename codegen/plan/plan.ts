@@ -161,7 +161,9 @@ function buffers(
   add('latent_events', timeSteps * listBytes(latentChannels, choose(model.decoderInput)), DECODER_INPUT);
   if (!isWide(choose(model.decoderInput).kernel)) add('latent_count', timeSteps * 2, DECODER_INPUT);
   if (choose(model.decoderInput).staged) {
-    add('latent_rows', flashBytes(model.decoderInput, choose(model.decoderInput)), DECODER_INPUT);
+    // Parameters, and the rows of two blocks.
+    const { outFeatures } = model.decoderInput;
+    add('latent_rows', 4 * outFeatures + 2 * flashBytes(model.decoderInput, choose(model.decoderInput)), DECODER_INPUT);
   }
   add('map_0', model.decoderInput.outFeatures * trainBytes, DECODER_INPUT, mapPhase(0));
   model.decoder.forEach((layer, i) => {
@@ -173,10 +175,11 @@ function buffers(
     if (choice.kernel === 'halves') {
       // Map to map, the kernel positions of one parity of one block at a time; the last layer's all at once. And what
       // one position is expanded from.
-      const taps = now < lastMap ? 6 : (9 * layer.outChannels) / WIDE_BLOCK;
+      const taps = now < lastMap ? 4 : (9 * layer.outChannels) / WIDE_BLOCK;
       add(`rows_${i}`, taps * tapBytes(layer, choice) + flashBytes(layer, choice), now);
     } else if (choice.staged) {
-      add(`rows_${i}`, 6 * flashBytes(layer, choice), now);
+      // Parameters, and the kernel positions of two parities of one block.
+      add(`rows_${i}`, 4 * layer.outChannels + 6 * flashBytes(layer, choice), now);
     }
     if (now < lastMap) {
       add(`map_${i + 1}`, 4 * layer.inSize * layer.inSize * layer.outChannels * trainBytes, now, now + 1);
@@ -330,7 +333,7 @@ function chooseKernels(
 /**
  * RAM that an arena may take for speed alone: with stack, frame, image and program it stays below 128 KB.
  */
-export const ARENA_ROOM_BYTES = 112 * 1024;
+export const ARENA_ROOM_BYTES = 106 * 1024;
 
 export interface PlanOptions {
   /** RAM, in bytes, that the arena may take for speed; 0: no more than it must. Default: ARENA_ROOM_BYTES. */

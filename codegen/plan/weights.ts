@@ -104,6 +104,12 @@ function packRows(
 }
 
 /** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
+/** Kernel positions 3 * ky + kx as the kernels of blocks of eight read them. */
+const ROW_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
+
+/** The same for wide kernels: those of an even output row and column, of an odd column, of an odd row, of both (wide.h). */
+export const PARITY_ORDER = [4, 5, 3, 7, 1, 8, 6, 2, 0] as const;
+
 function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
   const { weight, weightBits: bits } = layer;
   if (layer.kind === 'linear') {
@@ -119,7 +125,12 @@ function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cach
     });
   }
   const { inChannels: inputs, outChannels: outputs } = layer;
-  return packRows({ inputs, outputs, positions: 9, bits }, kernel, (i, o, k) => weight[(i * outputs + o) * 9 + k]);
+  const positions = isWide(kernel) ? PARITY_ORDER : ROW_ORDER;
+  return packRows(
+    { inputs, outputs, positions: 9, bits },
+    kernel,
+    (i, o, n) => weight[(i * outputs + o) * 9 + positions[n]],
+  );
 }
 
 function wordsOfBytes(bytes: Uint8Array): Uint32Array {
@@ -159,18 +170,22 @@ function packParams(layer: SpikingLayer, padded: boolean): Uint32Array {
  */
 function wideParams(layer: SpikingLayer, kernel: Kernel): Uint32Array {
   const pair = (low: number, high: number): number => (low + high * 65536) | 0;
+  const pairs = WIDE_BLOCK / 2;
   const words = new Uint32Array(layer.bias.length);
   for (let first = 0; first < layer.bias.length; first += WIDE_BLOCK) {
-    for (let p = 0; p < WIDE_BLOCK / 2; p++) {
+    const init = new Uint32Array(pairs);
+    for (let p = 0; p < pairs; p++) {
       const c = first + 2 * p;
-      const rest = wideRest(layer.threshold[c]);
-      const next = wideRest(layer.threshold[c + 1]);
+      const [low, high] = [wideRest(layer.threshold[c]), wideRest(layer.threshold[c + 1])];
       // A membrane leaks with its offset: the three quarters that the offset loses come back with the bias.
-      words[first + p] = pair(layer.bias[c] + (3 * rest) / 4, layer.bias[c + 1] + (3 * next) / 4);
-      words[first + WIDE_BLOCK / 2 + p] = pair(rest, next);
+      init[p] = pair(layer.bias[c] + (3 * low) / 4, layer.bias[c + 1] + (3 * high) / 4);
+      words[first + pairs + p] = pair(low, high);
     }
     // Rows of bytes are added whole into the even pairs: the odd ones, times 256, are taken off at the end.
-    if (kernel === 'bytes') for (let p = 0; p < WIDE_BLOCK / 2; p += 2) words[first + p] += words[first + p + 1] << 8;
+    if (kernel === 'bytes') for (let p = 0; p < pairs; p += 2) init[p] += init[p + 1] << 8;
+    // From sum 3 on, then 0 to 2: the order in which the assembly has registers for them.
+    words.set(init.subarray(3), first);
+    words.set(init.subarray(0, 3), first + pairs - 3);
   }
   return words;
 }

@@ -54,10 +54,10 @@ typedef struct {
 
 /* What a run of steps works on. Taps lie in the last slots. The assembly knows this layout, and that of the cells. */
 typedef struct {
+    fsvae_wide_cells *cells;
     uint32_t step;
     uint32_t end;
-    const uint32_t *init;          /* 8 words: what the sums begin with */
-    fsvae_wide_cells *cells;
+    const uint32_t *init;          /* 8 words: what the sums begin with, from sum 3 on, then 0 to 2 */
     const uint32_t *correction;    /* bytes: for each step, from `step` on, what takes the events' bias off a pair */
     uint32_t taps;                 /* 1 to 4; 3 does not occur */
     uint32_t stride;               /* bytes from one step's events to the next one's */
@@ -66,7 +66,7 @@ typedef struct {
 } fsvae_wide_run;
 
 /* Halfwords of one step's list of at most so many events. */
-static inline uint32_t fsvae_list_halfwords(uint32_t events)
+static FSVAE_INLINE uint32_t fsvae_list_halfwords(uint32_t events)
 {
     return FSVAE_LIST_HEAD + events;
 }
@@ -200,7 +200,7 @@ static inline void fsvae_wide_integrate(const fsvae_wide_run *run, unsigned halv
                                         uint32_t membranes[FSVAE_WIDE_PAIRS])
 {
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        membranes[p] = run->init[p];
+        membranes[p] = run->init[(p + 5u) & 7u];
     }
     for (unsigned tap = FSVAE_MOST_WIDE_TAPS - run->taps; tap < FSVAE_MOST_WIDE_TAPS; tap++) {
         const uint16_t *list = run->list[tap] + step * (run->stride / 2u);
@@ -258,17 +258,18 @@ static FSVAE_OUT_OF_LINE void fsvae_run_wide_halves(const fsvae_wide_run *run)
 }
 #endif
 
-static inline void fsvae_run_wide_kernel(const fsvae_layer *layer, const fsvae_wide_run *run)
+typedef void (*fsvae_wide_kernel)(const fsvae_wide_run *run);
+
+/* Through a variable: a branch does not reach from flash to RAM, where rows of bytes are added, nor back. */
+static FSVAE_INLINE void fsvae_run_wide_kernel(const fsvae_layer *layer, const fsvae_wide_run *run)
 {
-    if (layer->kernel == FSVAE_KERNEL_HALVES) {
-        fsvae_run_wide_halves(run);
-    } else {
-        fsvae_run_wide_bytes(run);
-    }
+    volatile fsvae_wide_kernel kernel =
+        layer->kernel == FSVAE_KERNEL_HALVES ? fsvae_run_wide_halves : fsvae_run_wide_bytes;
+    kernel(run);
 }
 
 /* Rows of one kernel position as the kernel reads them, in words. */
-static inline uint32_t fsvae_wide_tap_words(const fsvae_layer *layer)
+static FSVAE_INLINE uint32_t fsvae_wide_tap_words(const fsvae_layer *layer)
 {
     uint32_t group = 1u << layer->group_bits;
     return layer->kernel == FSVAE_KERNEL_HALVES
@@ -277,25 +278,25 @@ static inline uint32_t fsvae_wide_tap_words(const fsvae_layer *layer)
 }
 
 /* Halfwords of one step's list. */
-static inline uint32_t fsvae_wide_halfwords(const fsvae_layer *layer)
+static FSVAE_INLINE uint32_t fsvae_wide_halfwords(const fsvae_layer *layer)
 {
     return fsvae_list_halfwords(layer->inputs >> layer->group_bits);
 }
 
-/* A block's 16 words of parameters: what its sums begin with, and its membranes at rest. */
-static inline const uint32_t *fsvae_wide_params(const fsvae_layer *layer, uint32_t block)
+/* A block's 16 words of parameters: what its sums begin with (fsvae_wide_run), and its membranes at rest. */
+static FSVAE_INLINE const uint32_t *fsvae_wide_params(const fsvae_layer *layer, uint32_t block)
 {
     return layer->params + block * 2u * FSVAE_WIDE_PAIRS;
 }
 
-static inline void fsvae_wide_load(fsvae_wide_cells *cells, const uint32_t *params)
+static FSVAE_INLINE void fsvae_wide_load(fsvae_wide_cells *cells, const uint32_t *params)
 {
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
         cells->rest[p] = params[FSVAE_WIDE_PAIRS + p];
     }
 }
 
-static inline void fsvae_wide_rest(fsvae_wide_cells *cells)
+static FSVAE_INLINE void fsvae_wide_rest(fsvae_wide_cells *cells)
 {
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
         cells->membranes[p] = cells->rest[p];
@@ -304,7 +305,7 @@ static inline void fsvae_wide_rest(fsvae_wide_cells *cells)
 }
 
 /* What takes the bias of `events` bytes off a pair. */
-static inline uint32_t fsvae_wide_correction(uint32_t events)
+static FSVAE_INLINE uint32_t fsvae_wide_correction(uint32_t events)
 {
     return 0u - events * 0x00800080u;
 }
@@ -339,69 +340,145 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_probe(const fsvae_layer *layer, const f
     }
 }
 
-/* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
-static inline void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train *trains,
-                                    uint32_t neuron, const fsvae_watch *watch)
+/* All steps of a block in a layer that is probed. */
+static FSVAE_OUT_OF_LINE void fsvae_wide_probed(const fsvae_layer *layer, const fsvae_wide_run *run, uint32_t neuron,
+                                                const fsvae_watch *watch)
 {
-    fsvae_wide_cells *cells = run->cells;
-    fsvae_wide_rest(cells);
-    if (watch->monitor != NULL && watch->monitor->probe_layer == (int)layer->row) {
-        uint32_t step = (uint32_t)watch->monitor->probe_step;
-        fsvae_wide_steps(layer, run, 0, step);
-        fsvae_wide_probe(layer, run, step, neuron, watch);
-        fsvae_wide_steps(layer, run, step + 1u, FSVAE_TIME_STEPS);
+    uint32_t step = (uint32_t)watch->monitor->probe_step;
+    fsvae_wide_steps(layer, run, 0, step);
+    fsvae_wide_probe(layer, run, step, neuron, watch);
+    fsvae_wide_steps(layer, run, step + 1u, FSVAE_TIME_STEPS);
+}
+
+static FSVAE_INLINE int fsvae_wide_probing(const fsvae_layer *layer, const fsvae_watch *watch)
+{
+    return watch->monitor != NULL && watch->monitor->probe_layer == (int)layer->row;
+}
+
+/* Two neighbouring trains, which the wide kernels write as one word: of 16 steps, low half first. */
+typedef union {
+    uint16_t train[2];
+    uint32_t pair;
+} fsvae_train_pair;
+
+/* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
+static FSVAE_INLINE void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train_pair *trains,
+                                          uint32_t neuron, const fsvae_watch *watch)
+{
+    const fsvae_wide_cells *cells = run->cells;
+    fsvae_wide_rest(run->cells);
+    if (fsvae_wide_probing(layer, watch)) {
+        void (*volatile probed)(const fsvae_layer *, const fsvae_wide_run *, uint32_t, const fsvae_watch *) =
+            fsvae_wide_probed;
+        probed(layer, run, neuron, watch);
     } else {
         fsvae_run_wide_kernel(layer, run);
     }
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-        trains[2u * p] = (fsvae_train)(cells->trains[p] & 0xffffu);
-        trains[2u * p + 1u] = (fsvae_train)(cells->trains[p] >> 16);
+        trains[p].pair = cells->trains[p];
     }
 }
 
-/* Takes the bias off the events of all steps of one position: what is added to a pair's sum. */
-static inline void fsvae_wide_correct(uint32_t *correction, const uint16_t *list, uint32_t halfwords)
+/* Of one more tap, for all steps: what takes the bias of its events off a pair. more: it is not the first. */
+static FSVAE_INLINE void fsvae_wide_correct(uint32_t *correction, const uint16_t *list, uint32_t halfwords, int more)
 {
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
-        correction[t] += fsvae_wide_correction(list[1]);
+        correction[t] = fsvae_wide_correction(list[1]) + (more ? correction[t] : 0u);
     }
 }
 
-/* Rows of bytes, in `room` where they can be fetched at one go and there is room, else where they lie. */
-static inline const uint32_t *fsvae_wide_near(const uint32_t *rows, uint32_t words, uint32_t *room,
-                                              const fsvae_watch *watch)
+/* Where the rows of a layer come from. Rows of bytes may be fetched into RAM, the next part while this one is computed;
+ * from the fetcher's begin() to its wait() everything that is read must lie in RAM, so all this is copied. */
+typedef struct {
+    fsvae_layer layer;
+    fsvae_watch watch;
+    fsvae_fetcher fetcher; /* begin NULL: rows are read where they lie */
+    uint32_t *room[2];
+    uint32_t turn;
+} fsvae_wide_source;
+
+/* room: NULL, or for the layer's parameters and two parts in turn, of `first_words` and whatever it takes. */
+static inline void fsvae_wide_open(fsvae_wide_source *source, const fsvae_layer *layer, uint32_t *room,
+                                   uint32_t first_words, const fsvae_watch *watch)
 {
-    if (room == NULL || watch->fetcher == NULL) {
+    static const fsvae_fetcher none = {NULL, NULL};
+    source->layer = *layer;
+    source->watch = *watch;
+    source->fetcher = none;
+    if (room != NULL && watch->fetcher != NULL && !fsvae_wide_probing(layer, watch)) {
+        source->fetcher = *watch->fetcher;
+        source->turn = 0;
+        source->room[0] = room + layer->outputs;
+        source->room[1] = source->room[0] + first_words;
+        source->layer.params = room;
+        fsvae_fetch(watch->fetcher, room, layer->params, layer->outputs);
+    }
+}
+
+/* The part at `rows`, which is there. Begins to fetch the part after it, where next_words is not 0. */
+static FSVAE_INLINE const uint32_t *fsvae_wide_next(fsvae_wide_source *source, const uint32_t *rows,
+                                                    const uint32_t *next, uint32_t next_words)
+{
+    if (source->fetcher.begin == NULL) {
         return rows;
     }
-    fsvae_fetch(watch->fetcher, room, rows, words);
-    return room;
+    rows = source->room[source->turn];
+    source->turn ^= 1u;
+    if (next_words != 0u) {
+        source->fetcher.begin(source->room[source->turn], next, next_words);
+    }
+    return rows;
 }
 
-/* A linear layer over all steps: one position, one tap. list: events of its inputs. room: NULL, or for the rows of a
- * block. */
-static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *list, uint32_t *room,
-                                     fsvae_train *trains, const fsvae_watch *watch)
+/* The part is done, and the one after it there. */
+static FSVAE_INLINE void fsvae_wide_done(const fsvae_wide_source *source, uint32_t next_words)
 {
-    uint32_t correction[FSVAE_TIME_STEPS] = {0};
+    if (source->fetcher.begin != NULL && next_words != 0u) {
+        source->fetcher.wait();
+    }
+}
+
+/* A linear layer over all steps: one position, one tap, a block after the other. */
+static FSVAE_RAM_CODE("fsvae_wide_linear_run") void fsvae_wide_linear_run(fsvae_wide_source *source,
+                                                                        const uint16_t *list, fsvae_train *trains)
+{
+    const fsvae_layer *layer = &source->layer;
+    const uint32_t words = fsvae_wide_tap_words(layer);
+    const uint32_t halfwords = fsvae_wide_halfwords(layer);
+    const uint32_t *rows = layer->weights;
+    uint32_t correction[FSVAE_TIME_STEPS];
     fsvae_wide_cells cells;
     fsvae_wide_run run;
-    fsvae_wide_correct(correction, list, fsvae_wide_halfwords(layer));
+    fsvae_wide_correct(correction, list, halfwords, 0);
     run.step = 0;
     run.end = FSVAE_TIME_STEPS;
     run.cells = &cells;
     run.correction = correction;
     run.taps = 1;
-    run.stride = 2u * fsvae_wide_halfwords(layer);
+    run.stride = 2u * halfwords;
     run.list[3] = list;
-    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE) {
-        const uint32_t block = neuron / FSVAE_WIDE;
-        const uint32_t words = fsvae_wide_tap_words(layer);
-        run.init = fsvae_wide_params(layer, block);
-        run.rows[3] = fsvae_wide_near(layer->weights + block * words, words, room, watch);
+    for (uint32_t neuron = 0; neuron < layer->outputs; neuron += FSVAE_WIDE, rows += words) {
+        const uint32_t next_words = neuron + FSVAE_WIDE < layer->outputs ? words : 0u;
+        run.init = fsvae_wide_params(layer, neuron / FSVAE_WIDE);
+        run.rows[3] = fsvae_wide_next(source, rows, rows + words, next_words);
         fsvae_wide_load(&cells, run.init);
-        fsvae_wide_block(layer, &run, trains + neuron, neuron, watch);
+        fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(trains + neuron), neuron, &source->watch);
+        fsvae_wide_done(source, next_words);
     }
+}
+
+/* list: events of the inputs. room: NULL, or for the layer's parameters and the rows of two blocks. */
+static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *list, uint32_t *room,
+                                     fsvae_train *trains, const fsvae_watch *watch)
+{
+    void (*volatile run)(fsvae_wide_source *, const uint16_t *, fsvae_train *) = fsvae_wide_linear_run;
+    const uint32_t words = fsvae_wide_tap_words(layer);
+    fsvae_wide_source source;
+    fsvae_wide_open(&source, layer, room, words, watch);
+    if (source.fetcher.begin != NULL) {
+        fsvae_fetch(&source.fetcher, source.room[0], layer->weights, words);
+    }
+    run(&source, list, trains);
 }
 
 /* Lists of rows of the input map, by position: of all rows, or of two neighbouring ones that take turns. */
@@ -410,7 +487,7 @@ typedef struct {
     uint32_t row_mask; /* row y lies at y & row_mask: 1 where two take turns */
 } fsvae_wide_lists;
 
-static inline uint16_t *fsvae_wide_position(const fsvae_layer *layer, const fsvae_wide_lists *lists, uint32_t y,
+static FSVAE_INLINE uint16_t *fsvae_wide_position(const fsvae_layer *layer, const fsvae_wide_lists *lists, uint32_t y,
                                             uint32_t x)
 {
     uint32_t position = (y & lists->row_mask) * layer->in_size + x;
@@ -518,26 +595,36 @@ static FSVAE_OUT_OF_LINE void fsvae_expand_tap(const fsvae_layer *layer, const u
     }
 }
 
-/* Where the rows of a block's nine kernel positions lie. */
-typedef struct {
-    const uint32_t *rows[9];
-} fsvae_wide_taps;
-
 /* Rule S3, turned around: the output at (2y + py, 2x + px) gathers from at most four inputs. An even output coordinate
  * sees kernel index 1 of input y; an odd one sees index 2 of input y and index 0 of input y + 1, where that exists.
  *
- * Writes, of one block, the output rows 2y + py of the input rows first <= y < last, which are listed, as is row `last`
- * where it exists. One parity after the other, so that the fewest different weights pass between two uses of one: those
- * of one to four kernel positions, which the flash cache can hold. out: of output row 2 * first. */
-static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, const fsvae_wide_taps *taps,
-                                                   const fsvae_wide_lists *lists, uint32_t block, uint32_t py,
-                                                   uint32_t first, uint32_t last, fsvae_train *out,
-                                                   const fsvae_watch *watch)
+ * So the nine kernel positions serve four parities, 1, 2, 2 and 4 of them, and lie in that order: for an even row and
+ * column 4; for an odd column 5 and 3; for an odd row 7 and 1; for both 8, 6, 2 and 0. */
+#define FSVAE_PARITIES 4u
+
+static FSVAE_INLINE uint32_t fsvae_wide_parity_first(uint32_t parity)
+{
+    return parity + (parity >> 1) + (parity == 3u ? 1u : 0u);
+}
+
+static FSVAE_INLINE uint32_t fsvae_wide_parity_taps(uint32_t parity)
+{
+    return (1u + (parity & 1u)) << (parity >> 1);
+}
+
+/* Writes the outputs of one block and parity, of the input rows first <= y < last, which are listed, as is row `last` where
+ * it exists. rows: of the parity's kernel positions. out: of output row 2 * first. */
+static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(
+    const fsvae_layer *layer, const uint32_t *rows, const fsvae_wide_lists *lists, uint32_t block, uint32_t parity,
+    uint32_t first, uint32_t last, fsvae_train *out, const fsvae_watch *watch)
 {
     const uint32_t size = layer->in_size;
-    const uint32_t channel = block * FSVAE_WIDE;
+    const uint32_t px = parity & 1u;
+    const uint32_t py = parity >> 1;
+    const uint32_t tap_words = fsvae_wide_tap_words(layer);
     const uint32_t halfwords = fsvae_wide_halfwords(layer);
     const uint32_t position_halfwords = FSVAE_TIME_STEPS * halfwords;
+    const uint32_t *below = rows + (px + 1u) * tap_words; /* the input itself comes first, then the one beside it */
     uint32_t correction[FSVAE_TIME_STEPS];
     fsvae_wide_cells cells;
     fsvae_wide_run run;
@@ -548,128 +635,150 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_conv_rows(const fsvae_layer *layer, con
     run.stride = 2u * halfwords;
     run.init = fsvae_wide_params(layer, block);
     fsvae_wide_load(&cells, run.init);
-    for (uint32_t px = 0; px < 2u; px++) {
-        /* Kernel positions of the input itself, and of those beside, below and beside below it. */
-        const uint32_t *const *row = &taps->rows[py == 0u ? 3 : 6];
-        const uint32_t *own = row[px == 0u ? 1 : 2];
-        const uint32_t *beside = row[0];
-        const uint32_t *below = taps->rows[px == 0u ? 1 : 2];
-        const uint32_t *beside_below = taps->rows[0];
-        for (uint32_t y = first; y < last; y++) {
-            const int has_below = py != 0u && y + 1u < size;
-            const uint16_t *list = fsvae_wide_position(layer, lists, y, 0);
-            const uint16_t *list_below = fsvae_wide_position(layer, lists, y + 1u, 0);
-            uint32_t at = ((2u * (y - first) + py) * 2u * size + px) * layer->outputs + channel;
-            for (uint32_t x = 0; x < size; x++, at += 2u * layer->outputs) {
-                const int has_beside = px != 0u && x + 1u < size;
-                unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u;
-                run.rows[slot] = own;
+    for (uint32_t y = first; y < last; y++) {
+        const int has_below = py != 0u && y + 1u < size;
+        const uint16_t *list = fsvae_wide_position(layer, lists, y, 0);
+        const uint16_t *list_below = fsvae_wide_position(layer, lists, y + 1u, 0);
+        uint32_t at = ((2u * (y - first) + py) * 2u * size + px) * layer->outputs + block * FSVAE_WIDE;
+        for (uint32_t x = 0; x < size; x++, at += 2u * layer->outputs) {
+            const int has_beside = px != 0u && x + 1u < size;
+            unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u;
+            run.rows[slot] = rows;
+            run.list[slot] = list;
+            list += position_halfwords;
+            if (has_beside) {
+                slot--;
+                run.rows[slot] = rows + tap_words;
                 run.list[slot] = list;
-                list += position_halfwords;
+            }
+            if (has_below) {
+                slot--;
+                run.rows[slot] = below;
+                run.list[slot] = list_below;
+                list_below += position_halfwords;
                 if (has_beside) {
                     slot--;
-                    run.rows[slot] = beside;
-                    run.list[slot] = list;
-                }
-                if (has_below) {
-                    slot--;
-                    run.rows[slot] = below;
+                    run.rows[slot] = below + tap_words;
                     run.list[slot] = list_below;
-                    list_below += position_halfwords;
-                    if (has_beside) {
-                        slot--;
-                        run.rows[slot] = beside_below;
-                        run.list[slot] = list_below;
-                    }
                 }
-                run.taps = FSVAE_MOST_WIDE_TAPS - slot;
-                if (layer->kernel != FSVAE_KERNEL_HALVES) {
-                    for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
-                        correction[t] = 0;
-                    }
-                    for (; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
-                        fsvae_wide_correct(correction, run.list[slot], halfwords);
-                    }
-                }
-                fsvae_wide_block(layer, &run, out + at, 4u * first * size * layer->outputs + at, watch);
             }
+            run.taps = FSVAE_MOST_WIDE_TAPS - slot;
+            if (layer->kernel != FSVAE_KERNEL_HALVES) {
+                for (; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
+                    fsvae_wide_correct(correction, run.list[slot], halfwords, slot + run.taps != FSVAE_MOST_WIDE_TAPS);
+                }
+            }
+            fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(out + at),
+                             4u * first * size * layer->outputs + at, watch);
         }
     }
 }
 
-/* Finds the rows of a block's kernel positions of rows ky where bit ky of `which` is set. `room` takes them one after the
- * other: halves expanded, bytes as they are; NULL where bytes stay in place. After the last halves lies room for what
- * they are expanded from. */
-static inline void fsvae_wide_find_taps(const fsvae_layer *layer, uint32_t block, unsigned which, uint32_t *room,
-                                        const fsvae_watch *watch, fsvae_wide_taps *taps)
+typedef void (*fsvae_wide_parity_kernel)(const fsvae_layer *, const uint32_t *, const fsvae_wide_lists *, uint32_t,
+                                         uint32_t, uint32_t, uint32_t, fsvae_train *, const fsvae_watch *);
+
+/* A block's rows of bytes, parity after parity, in RAM where they can be fetched. */
+static FSVAE_RAM_CODE("fsvae_wide_conv_bytes") void fsvae_wide_conv_bytes(fsvae_wide_source *source,
+                                                                        const fsvae_wide_lists *lists, uint32_t first,
+                                                                        uint32_t last, fsvae_train *out)
+{
+    const fsvae_layer *layer = &source->layer;
+    const uint32_t tap_words = fsvae_wide_tap_words(layer);
+    const uint32_t blocks = layer->outputs / FSVAE_WIDE;
+    const uint32_t *rows = layer->weights;
+    for (uint32_t block = 0; block < blocks; block++) {
+        for (uint32_t parity = 0; parity < FSVAE_PARITIES; parity++) {
+            const uint32_t *next = rows + fsvae_wide_parity_taps(parity) * tap_words;
+            const uint32_t next_words =
+                parity + 1u < FSVAE_PARITIES ? fsvae_wide_parity_taps(parity + 1u) * tap_words
+                                             : (block + 1u < blocks ? tap_words : 0u);
+            const uint32_t *now = fsvae_wide_next(source, rows, next, next_words);
+            fsvae_wide_conv_parity(layer, now, lists, block, parity, first, last, out, &source->watch);
+            fsvae_wide_done(source, next_words);
+            rows = next;
+        }
+    }
+}
+
+/* Expands the rows of a block's kernel positions first .. first + taps - 1 into `room`. After them lies room for what one
+ * of them is expanded from. */
+static inline void fsvae_wide_expand(const fsvae_layer *layer, uint32_t block, uint32_t first, uint32_t taps,
+                                     uint32_t *room, const fsvae_watch *watch)
 {
     const uint32_t flash_words = layer->inputs * (layer->weight_bits / 2u);
-    for (unsigned k = 0; k < 9u; k++) {
-        const uint32_t *rows = layer->weights + (block * 9u + k) * flash_words;
-        if (((which >> (k / 3u)) & 1u) == 0u) {
-            continue;
+    const uint32_t *from = layer->weights + (block * 9u + first) * flash_words;
+    for (; taps != 0u; taps--, from += flash_words) {
+        uint32_t *next = room + fsvae_wide_tap_words(layer);
+        const uint32_t *near = from;
+        if (watch->fetcher != NULL) {
+            fsvae_fetch(watch->fetcher, next, from, flash_words);
+            near = next;
         }
-        if (layer->kernel == FSVAE_KERNEL_HALVES) {
-            uint32_t *next = room + fsvae_wide_tap_words(layer);
-            fsvae_expand_tap(layer, fsvae_wide_near(rows, flash_words, next, watch), room);
-            rows = room;
-            room = next;
-        } else {
-            rows = fsvae_wide_near(rows, flash_words, room, watch);
-            room += room != NULL ? flash_words : 0u;
-        }
-        taps->rows[k] = rows;
+        fsvae_expand_tap(layer, near, room);
+        room = next;
     }
 }
 
-/* A whole transposed convolution, map to map. room: of fsvae_wide_find_taps() for six kernel positions. */
+/* Output rows 2y and 2y + 1 of the last layer, of which rows y and y + 1 are listed. rows: in flash, or as expanded. */
+static inline void fsvae_wide_conv_row(const fsvae_layer *layer, const fsvae_wide_lists *lists, const uint32_t *rows,
+                                       uint32_t y, fsvae_train *out, const fsvae_watch *watch)
+{
+    volatile fsvae_wide_parity_kernel run = fsvae_wide_conv_parity;
+    const uint32_t tap_words = fsvae_wide_tap_words(layer);
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++, rows += 9u * tap_words) {
+        for (uint32_t parity = 0; parity < FSVAE_PARITIES; parity++) {
+            run(layer, rows + fsvae_wide_parity_first(parity) * tap_words, lists, block, parity, y, y + 1u, out, watch);
+        }
+    }
+}
+
+/* Expands all rows of the last layer, once for all of its map. */
+static inline void fsvae_wide_expand_all(const fsvae_layer *layer, uint32_t *room, const fsvae_watch *watch)
+{
+    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+        fsvae_wide_expand(layer, block, 0, 9, room + block * 9u * fsvae_wide_tap_words(layer), watch);
+    }
+}
+
+/* A whole transposed convolution, map to map. Its map is listed as a whole, or, for rows of bytes, two rows at a time.
+ * room: halves: for the rows of the largest parity; bytes: NULL, or for parameters and the rows of two parities. */
 static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsvae_train *in,
                                              const fsvae_wide_lists *lists, uint32_t *room, fsvae_train *out,
                                              const fsvae_watch *watch)
 {
     const uint32_t size = layer->in_size;
-    const uint32_t blocks = layer->outputs / FSVAE_WIDE;
-    const uint32_t rows = lists->row_mask == 1u ? 1u : size; /* of the input map that are done together */
-    fsvae_wide_taps taps = {{NULL}};
-    for (uint32_t y = 0; y < size && (y == 0u || rows == size); y++) {
+    const uint32_t tap_words = fsvae_wide_tap_words(layer);
+    if (lists->row_mask == 1u) {
+        fsvae_wide_list_row(layer, in, 0, lists);
+        for (uint32_t y = 0; y < size; y++) {
+            if (y + 1u < size) {
+                fsvae_wide_list_row(layer, in, y + 1u, lists);
+            }
+            fsvae_wide_conv_row(layer, lists, layer->weights, y, out + 4u * y * size * layer->outputs, watch);
+        }
+        return;
+    }
+    for (uint32_t y = 0; y < size; y++) {
         fsvae_wide_list_row(layer, in, y, lists);
     }
-    for (uint32_t y = 0; y < size; y += rows) {
-        if (rows == 1u && y + 1u < size) {
-            fsvae_wide_list_row(layer, in, y + 1u, lists);
-        }
-        for (uint32_t block = 0; block < blocks; block++) {
-            for (uint32_t py = 0; py < 2u; py++) {
-                fsvae_wide_find_taps(layer, block, py == 0u ? 2u : 5u, room, watch, &taps);
-                fsvae_wide_conv_rows(layer, &taps, lists, block, py, y, y + rows,
-                                     out + 4u * y * size * layer->outputs, watch);
+    if (layer->kernel == FSVAE_KERNEL_HALVES) {
+        volatile fsvae_wide_parity_kernel run = fsvae_wide_conv_parity;
+        for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
+            for (uint32_t parity = 0; parity < FSVAE_PARITIES; parity++) {
+                fsvae_wide_expand(layer, block, fsvae_wide_parity_first(parity), fsvae_wide_parity_taps(parity), room,
+                                  watch);
+                run(layer, room, lists, block, parity, 0, size, out, watch);
             }
         }
-    }
-}
-
-/* The last convolution, row by row of its input map: its rows of halves are expanded once, into `room`. */
-static inline void fsvae_wide_expand_all(const fsvae_layer *layer, uint32_t *room, const fsvae_watch *watch)
-{
-    fsvae_wide_taps taps = {{NULL}};
-    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
-        fsvae_wide_find_taps(layer, block, 7u, room + block * 9u * fsvae_wide_tap_words(layer), watch, &taps);
-    }
-}
-
-/* Output rows 2y and 2y + 1, of which rows y and y + 1 are listed. room: as filled by fsvae_wide_expand_all(). */
-static inline void fsvae_wide_conv_row(const fsvae_layer *layer, const fsvae_wide_lists *lists, const uint32_t *room,
-                                       uint32_t y, fsvae_train *out, const fsvae_watch *watch)
-{
-    const uint32_t *rows = layer->kernel == FSVAE_KERNEL_HALVES ? room : layer->weights;
-    fsvae_wide_taps taps = {{NULL}};
-    for (uint32_t block = 0; block < layer->outputs / FSVAE_WIDE; block++) {
-        for (unsigned k = 0; k < 9u; k++, rows += fsvae_wide_tap_words(layer)) {
-            taps.rows[k] = rows;
+    } else {
+        void (*volatile run)(fsvae_wide_source *, const fsvae_wide_lists *, uint32_t, uint32_t, fsvae_train *) =
+            fsvae_wide_conv_bytes;
+        fsvae_wide_source source;
+        fsvae_wide_open(&source, layer, room, 2u * tap_words, watch); /* parities take turns: 1 and 2, 2 and 4 */
+        if (source.fetcher.begin != NULL) {
+            fsvae_fetch(&source.fetcher, source.room[0], layer->weights, tap_words);
         }
-        for (uint32_t py = 0; py < 2u; py++) {
-            fsvae_wide_conv_rows(layer, &taps, lists, block, py, y, y + 1u, out, watch);
-        }
+        run(&source, lists, 0, size, out);
     }
 }
 
@@ -712,7 +821,7 @@ static inline void fsvae_wide_linear_step(const fsvae_layer *layer, fsvae_wide_c
             run.correction = correction; /* fsvae_wide_probe() counts from step 0 */
             fsvae_wide_probe(layer, &run, step, neuron, watch);
         } else {
-            fsvae_run_wide_bytes(&run);
+            fsvae_run_wide_kernel(layer, &run);
         }
         for (unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
             run.rows[slot] += layer->block_words;

@@ -16,18 +16,19 @@
     .syntax unified
     .cpu cortex-m0plus
     .thumb
-    /* The frame: a copy of fsvae_wide_run, `taps` replaced by where to enter. */
-    .equ STEP, 0
-    .equ END, 4
-    .equ INIT, 8
-    .equ CELLS, 12
-    .equ CORRECTION, 16
-    .equ ENTRY, 20
-    .equ STRIDE, 24
-    .equ LISTS, 28
-    .equ ROWS, 44
-    .equ LEFT, 60 /* events left of a list of more than sixteen; later a sum */
-    .equ FRAME, 64
+    /* The frame: what every step loads at one go, then the rest of fsvae_wide_run, `taps` replaced by where to enter. */
+    .equ CELLS, 0
+    .equ MASKS, 4 /* 0x3fff3fff, 0x80008000 */
+    .equ STEP, 12
+    .equ END, 16
+    .equ INIT, 20
+    .equ CORRECTION, 24
+    .equ ENTRY, 28
+    .equ STRIDE, 32
+    .equ LISTS, 36
+    .equ ROWS, 52
+    .equ LEFT, 68 /* events left of a list of more than sixteen; later a sum */
+    .equ FRAME, 72
 
     .macro EVENT_BYTES at
     ldrh r2, [r0, #\at]
@@ -162,8 +163,8 @@
     add r6, lr
     .endm
 
-    .macro RUN name, event, size, bytes
-    .section .text.\name, "ax", %progbits
+    .macro RUN name, section, event, size, bytes
+    .section \section\().\name, "ax", %progbits
     .balign 4
 61: TAP 0, \event, \size
     TAP 1, \event, \size
@@ -178,10 +179,8 @@
     .else
     mov lr, r7
     .endif
-    ldr r1, 8f
-    ldr r4, 9f
-    ldr r7, [sp, #STEP]
-    ldr r0, [sp, #CELLS]
+    mov r0, sp
+    ldmia r0, {r0, r1, r4, r7}
     .if \bytes
     SPLIT
     .endif
@@ -196,10 +195,7 @@
     SPLIT
     .endif
     QUAD 1
-    b 20f /* a conditional branch reaches no further than 256 bytes */
-    QUAD_FIRES 0
-    QUAD_FIRES 1
-20: mov r5, r9
+    mov r5, r9
     mov r6, r10
     .if \bytes
     SPLIT
@@ -217,24 +213,20 @@
     cmp r7, r1
     beq 6f
 5:  ldr r0, [sp, #INIT]
-    ldmia r0!, {r3-r7}
-    mov r8, r6
-    mov r9, r7
-    mov r1, r3
-    mov r2, r4
-    mov r3, r5
-    ldmia r0!, {r4, r5, r6}
-    mov r10, r4
-    mov r11, r5
-    mov r12, r6
-    mov r5, r1
-    mov r6, r2
-    mov r7, r3
+    ldmia r0!, {r1-r5} /* the last five sums come first */
+    mov r8, r1
+    mov r9, r2
+    mov r10, r3
+    mov r11, r4
+    mov r12, r5
+    ldmia r0!, {r5-r7}
     .if \bytes
     ldr r1, 10f
     .endif
     ldr r3, [sp, #ENTRY]
     mov pc, r3
+    QUAD_FIRES 0 /* here, because a conditional branch reaches no further than 256 bytes */
+    QUAD_FIRES 1
     QUAD_FIRES 2
     QUAD_FIRES 3
 6:  add sp, #FRAME
@@ -256,20 +248,23 @@
     push {r4-r7}
     sub sp, #FRAME
     mov r1, sp
-    ldmia r0!, {r2, r3} /* step and end, as the bit that a train has for them, in both halves */
+    ldmia r0!, {r2, r6, r7} /* cells; step and end, as the bit that a train has for them, in both halves */
     movs r4, #1
     lsls r5, r4, #16
     orrs r4, r5
     mov r5, r4
-    lsls r4, r4, r2
-    lsls r5, r5, r3
-    stmia r1!, {r4, r5}
-    ldmia r0!, {r4-r7}
-    lsls r7, r7, #2 /* taps to entry */
+    lsls r5, r5, r6
+    lsls r4, r4, r7
+    mov r6, r4
+    ldr r3, 8f
+    ldr r4, 9f
+    stmia r1!, {r2-r6}
+    ldmia r0!, {r4, r5, r6}
+    lsls r6, r6, #2 /* taps to entry */
     adr r2, 7f
-    ldr r7, [r2, r7]
-    adds r7, r7, r2
-    stmia r1!, {r4-r7}
+    ldr r6, [r2, r6]
+    adds r6, r6, r2
+    stmia r1!, {r4, r5, r6}
     ldmia r0!, {r2-r7}
     stmia r1!, {r2-r7}
     ldmia r0!, {r2-r4}
@@ -283,8 +278,8 @@
 10: .word 0x00ff00ff
     .endm
 
-    RUN fsvae_run_wide_bytes, EVENT_BYTES, 40, 1
-    RUN fsvae_run_wide_halves, EVENT_HALVES, 26, 0
+    RUN fsvae_run_wide_bytes, .ramcode, EVENT_BYTES, 40, 1
+    RUN fsvae_run_wide_halves, .text, EVENT_HALVES, 26, 0
 
 #endif
 

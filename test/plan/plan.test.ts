@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { type BufferRequest, lowerBound, placeBuffers } from '../../codegen/plan/arena.js';
 import { budget, formatBudget, refusal } from '../../codegen/plan/budget.js';
 import { ARENA_ROOM_BYTES, makePlan, type Plan } from '../../codegen/plan/plan.js';
-import { type Kernel, layOutWeights, rowWords } from '../../codegen/plan/weights.js';
+import { type Kernel, layOutWeights, PARITY_ORDER, rowWords } from '../../codegen/plan/weights.js';
 import { randomModel, SHAPES, TINY_SHAPE } from '../support/random-model.js';
 import { shipped } from '../support/shipped.js';
 
@@ -59,7 +59,8 @@ describe('weights', () => {
       for (let o = 0; o < layer.outChannels; o++) {
         for (let i = 0; i < layer.inChannels; i++) {
           for (let k = 0; k < 9; k++) {
-            const row = at + ((Math.floor(o / block) * 9 + k) * layer.inChannels + i) * rowWords(bits, kernel);
+            const place = block === 16 ? PARITY_ORDER.indexOf(k as 0) : k;
+            const row = at + ((Math.floor(o / block) * 9 + place) * layer.inChannels + i) * rowWords(bits, kernel);
             // lanes.h: bytes 0 2 1 3 of channels 0 1 2 3, words of four channels; nibbles 0 4 1 5 2 6 3 7, of eight.
             const order = bits === 8 ? [0, 2, 1, 3] : [0, 4, 1, 5, 2, 6, 3, 7];
             const c = o % block;
