@@ -89,11 +89,11 @@ export const KERNEL_COSTS = {
   /** td_block.h, sums in 32 bits. */
   'run plain': { ...ROWS, row: 244, update: 54.4, spike: 4, tap: 0, begin: 270, inputSpike: 22, input: 55 },
   /** wide.h: rows of bytes, and of halves, whose rows are counted by group of inputs. */
-  'run wide bytes': { ...WIDE, row: 25.5, update: 14.7, inputSpike: 40 },
+  'run wide bytes': { ...WIDE, row: 25.5, update: 13.8, inputSpike: 40 },
   'run wide halves': {
     ...WIDE,
     row: 21.4,
-    update: 14.7,
+    update: 13.8,
     inputSpike: 24,
     input: 120,
     expand: { 8: 59, 4: 244 },
@@ -123,8 +123,8 @@ const CHOICE_CYCLES = 143;
 /** Of a choice's cycles those during which no row is on its way. */
 const LAZY_ALONE_CYCLES = 380;
 
-/** Rows that a cache of rows (row_cache.h) reads for each input that is active at all, where it does not hold all: seen on the shipped model. */
-const ROW_CACHE_READS = 1.9;
+/** How often a cache of rows (row_cache.h) reads again an active input's row that it has no slot for: seen on the shipped model. */
+const ROW_CACHE_REREADS = 2;
 
 /** A cache through which flash is read, least recently used. */
 export interface FlashCache {
@@ -244,16 +244,25 @@ function bulkCycles({ bulk }: FlashCache, words: number, pieces: number): number
   return words * bulk.wordCycles + pieces * bulk.beginCycles;
 }
 
-/** Waits of a layer that runs through all steps: its weights are read once, in bulk, or once for each row of the input map. */
-function runWaits(cache: FlashCache, planned: PlannedLayer, work: LayerWork, block: number): number {
+/**
+ * Waits of a layer that runs through all steps: its weights are read once, in bulk, before it runs or while it does; or once for
+ * each row of the input map.
+ */
+function runWaits(
+  cache: FlashCache,
+  planned: PlannedLayer,
+  work: LayerWork,
+  block: number,
+  coreCycles: number,
+): number {
   const { layer } = planned;
   const { blocks, inputs, size, kernel } = extent(layer, block);
   const bytes = (block * layer.weightBits) / 8;
   const rows = blocks * kernel * inputs;
   const params = paramsLines(cache, layer, blocks * block);
-  if (planned.staged || planned.kernel === 'halves') {
-    return bulkCycles(cache, (rows * bytes) / 4, blocks * kernel) + params * cache.missCycles;
-  }
+  const bulk = bulkCycles(cache, (rows * bytes) / 4, blocks * kernel);
+  if (planned.staged) return Math.max(0, bulk - coreCycles) + params * cache.missCycles;
+  if (planned.kernel === 'halves') return bulk + params * cache.missCycles;
   const share = work.activeInputs / (inputs * size);
   const again = size === 1 || planned.wholeMap ? 0 : reread(cache, (rows * bytes) / cache.lineBytes);
   // Below the map's last row there is none.
@@ -271,7 +280,8 @@ function stepWaits(cache: FlashCache, plan: Plan, planned: PlannedLayer, work: L
   const bytes = (block * layer.weightBits) / 8;
   const params = paramsLines(cache, layer, blocks * block);
   if (slots > 0) {
-    const reads = slots >= inputs ? inputs : work.activeInputs * ROW_CACHE_READS;
+    const reads =
+      slots >= inputs ? inputs : work.activeInputs + ROW_CACHE_REREADS * Math.max(0, work.activeInputs - slots);
     return bulkCycles(cache, (reads * blocks * bytes) / 4, reads) + params * cache.missCycles;
   }
   const share = work.inputSpikes / (timeSteps * inputs);
@@ -323,10 +333,11 @@ export function predictCost(plan: Plan, work: ImageWork, cache: FlashCache | und
     const kernel = kernelOf(planned, model.leak, how);
     const costs = KERNEL_COSTS[kernel];
     const done = work.layers.find((layer) => layer.name === name)!;
-    return cost(name, kernel, rowCycles(costs, planned, done, timeSteps), (through) =>
+    const coreCycles = rowCycles(costs, planned, done, timeSteps);
+    return cost(name, kernel, coreCycles, (through) =>
       how === 'step'
         ? stepWaits(through, plan, planned, done, costs.block)
-        : runWaits(through, planned, done, costs.block),
+        : runWaits(through, planned, done, costs.block, coreCycles),
     );
   };
   const lazyWork = work.layers[model.prior.length - 1];
