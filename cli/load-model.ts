@@ -6,7 +6,8 @@ import { parseCheckpoint } from '../codegen/checkpoint/checkpoint.js';
 import { type FloatModel, readFloatModel } from '../codegen/float/network.js';
 import { PACKAGE_ROOT } from '../codegen/package-root.js';
 import { parseBitsOption } from '../codegen/quantize/bits.js';
-import { layerNames, quantize } from '../codegen/quantize/quantize.js';
+import { layerNames, quantize, spikingLayerNames } from '../codegen/quantize/quantize.js';
+import { parseThresholdScaleOption } from '../codegen/quantize/threshold-scale.js';
 import { printableName } from '../codegen/emit/view.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { decodeModel, isModelFile } from '../runtime-ts/model-file.js';
@@ -24,6 +25,8 @@ export interface ModelOptions {
   readonly bits?: string;
   readonly tau?: number;
   readonly threshold?: number;
+  /** undefined: 1 for a checkpoint; an integer model has its thresholds already. */
+  readonly thresholdScale?: string;
 }
 
 export interface LoadedModel {
@@ -100,12 +103,19 @@ export function loadModel(options: ModelOptions): LoadedModel {
       .replace(/\.int[48]$/, ''),
   );
   if (holdsIntegerModel(bytes)) {
-    if (options.bits !== undefined || options.tau !== undefined || options.threshold !== undefined) {
-      throw new FsvaeError('usage', `${path} is quantized already: --bits, --tau and --threshold need its checkpoint`);
+    const { bits, tau, threshold, thresholdScale } = options;
+    if ([bits, tau, threshold, thresholdScale].some((value) => value !== undefined)) {
+      throw new FsvaeError(
+        'usage',
+        `${path} is quantized already: --bits, --tau, --threshold and --threshold-scale need its checkpoint`,
+      );
     }
     return { name, path, model: decodeModel(bytes).model, float: undefined };
   }
   const float = loadFloatModel(options.model, options);
-  const model = quantize(float, parseBitsOption(options.bits ?? '8', layerNames(float)));
+  const model = quantize(float, {
+    ...parseBitsOption(options.bits ?? '8', layerNames(float)),
+    ...parseThresholdScaleOption(options.thresholdScale ?? '1', spikingLayerNames(float)),
+  });
   return { name, path, model, float };
 }

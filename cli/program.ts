@@ -11,6 +11,7 @@ import { denseOperations } from '../codegen/emit/view.js';
 import { readFloatModel } from '../codegen/float/network.js';
 import type { CompilerChoice } from '../codegen/image/toolchain.js';
 import { formatBudget } from '../codegen/plan/budget.js';
+import { predictCost } from '../codegen/plan/cost.js';
 import type { Plan } from '../codegen/plan/plan.js';
 import {
   boardBudget,
@@ -21,7 +22,8 @@ import {
   type Project,
   writeProject,
 } from '../codegen/project.js';
-import { formatQuantizationReport, quantizationReport } from '../codegen/quantize/report.js';
+import { formatActivity, formatQuantizationReport, quantizationReport } from '../codegen/quantize/report.js';
+import { XIP_CACHE } from '../emulator/xip-cache.js';
 import { pngGrid, terminalColor, terminalGrid } from '../harness/picture.js';
 import { startProgress } from '../harness/progress.js';
 import { listPorts } from '../harness/serial.js';
@@ -32,6 +34,7 @@ import { FsvaeError } from '../runtime-ts/errors.js';
 import { GoldenModel } from '../runtime-ts/golden.js';
 import { encodeModel, modelHash } from '../runtime-ts/model-file.js';
 import { proveBounds, signedBits } from '../runtime-ts/bounds.js';
+import { meanWork } from '../runtime-ts/work.js';
 import { convertCheckpoint } from './convert.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { DEFAULT_MODEL, type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
@@ -85,6 +88,9 @@ interface DrawFlags {
   readonly png?: string;
   readonly json?: boolean;
 }
+
+/** Images whose spikes `inspect` counts. */
+const INSPECTED_IMAGES = 8;
 
 /** Everything that a command does, with its output. */
 class Commands {
@@ -194,6 +200,10 @@ class Commands {
     const loaded = loadModel(flags);
     const { model } = loaded;
     const bounds = proveBounds(model);
+    const plan = planFor(model, loaded.name, loadBoard('rp2040'));
+    const golden = new GoldenModel(model);
+    const activity = meanWork(Array.from({ length: INSPECTED_IMAGES }, (_, i) => golden.work(BigInt(i))));
+    const { cycles, coreCycles, waitCycles } = predictCost(plan, activity, XIP_CACHE);
     const layers = [...model.prior, model.decoderInput, ...model.decoder].map((layer, i) => ({
       name: layer.name,
       weights: layer.weight.length,
@@ -215,6 +225,8 @@ class Commands {
           leak: model.leak,
           layers,
           readout: bounds.readout,
+          activity: { images: INSPECTED_IMAGES, ...activity },
+          predicted: { core: 'cortex-m0plus', cycles, coreCycles, waitCycles },
         }),
       );
       return;
@@ -233,6 +245,11 @@ class Commands {
     this.say(
       `  ${readout.name.padEnd(20)}${String(readout.weight.length).padStart(10)}  ${String(readout.weightBits).padStart(4)}  ` +
         `-  ${`${bounds.readout.membrane.min} .. ${bounds.readout.membrane.max}`.padEnd(20)} ${signedBits(bounds.readout.membrane)} bits`,
+    );
+    this.say(`${formatActivity(activity)} of seeds 0 .. ${INSPECTED_IMAGES - 1}`);
+    this.say(
+      `predicted for a Cortex-M0+ that reads flash as the RP2040 does: ${(cycles / 1e6).toFixed(1)} million cycles an image, ` +
+        `${(waitCycles / 1e6).toFixed(1)} of them waits for flash`,
     );
     for (const board of listBoards()) {
       const budgeted = boardBudget(planFor(model, loaded.name, board), board);
@@ -458,6 +475,7 @@ Examples:
   fsvae-codegen stream --port /dev/ttyACM0              draw with a real one
   fsvae-codegen verify --port /dev/ttyACM0 --images 64  compare every spike; on a difference, name the neuron
   fsvae-codegen quantize my.pth --bits prior=4 -o my.int.safetensors
+  fsvae-codegen inspect my.pth --threshold-scale 1.05   fewer spikes: how many, and what an image then costs
 
 Exit codes: 0 ok, 1 bits differ, 2 usage, 3 bad input file, 4 does not fit, 5 toolchain, 6 serial link,
             7 another model on the board, 70 a defect of this program
@@ -468,7 +486,11 @@ function withModel(command: Command): Command {
     .option('-m, --model <name|file>', 'shipped model, checkpoint (.pth, .safetensors) or integer model', DEFAULT_MODEL)
     .option('--bits <list>', 'weight bits of a checkpoint: 8, 4, or a list such as 8,prior=4 (default 8)')
     .option('--tau <number>', 'leak of the checkpoint, a multiple of 1/256 (default 0.25)', realNumber)
-    .option('--threshold <number>', 'firing threshold of the checkpoint (default 0.2)', realNumber);
+    .option('--threshold <number>', 'firing threshold of the checkpoint (default 0.2)', realNumber)
+    .option(
+      '--threshold-scale <list>',
+      'fewer spikes above 1: thresholds times 0.25 to 4, or a list such as 1,decoder=1.1',
+    );
 }
 
 function withBuild(command: Command, board: 'required' | 'defaulted'): Command {
@@ -559,7 +581,9 @@ export function makeProgram(terminal: Terminal): Command {
     );
 
   withModel(program.command('inspect').argument('[model]', 'instead of --model'))
-    .description('Shows what is in a checkpoint or an integer model, its proven bounds, and which boards hold it.')
+    .description(
+      'Shows what is in a checkpoint or an integer model: proven bounds, spikes an image, and which boards hold it.',
+    )
     .option('--json', 'one JSON object on stdout')
     .action((model: string | undefined, flags: ModelOptions & { json?: boolean }) =>
       commands.inspect({ ...flags, model: model ?? flags.model }),

@@ -33,6 +33,15 @@ const WAYS = 2;
  */
 export const XIP_MISS_CYCLES = (6 + 2 + 4 + 16 + 2) * 2;
 
+/** The same for whoever predicts misses (codegen/plan/cost.ts). */
+export const XIP_CACHE = {
+  lineBytes: 1 << LINE_SHIFT,
+  sets: SETS,
+  ways: WAYS,
+  missCycles: XIP_MISS_CYCLES,
+  bulk: { beginCycles: 24, wordCycles: 16 },
+} as const;
+
 export class XipCache {
   /** By core. */
   readonly accesses = new Float64Array(2);

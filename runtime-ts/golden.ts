@@ -8,6 +8,7 @@ import { drawChoices } from './pcg32.js';
 import { latentBytes, packSpikes, unpackSpikes } from './spike-bits.js';
 import { FsvaeError } from './errors.js';
 import { FastNetwork } from './fast-network.js';
+import { type ImageWork, WorkCounter } from './work.js';
 
 /** Digests of one image: one CRC-32 per row and step (rule T3). */
 export interface GoldenTrace {
@@ -32,6 +33,7 @@ export class GoldenModel {
   readonly rows: readonly TraceRow[];
   private readonly network: Network;
   private fastNetwork: FastNetwork | undefined;
+  private workCounter: WorkCounter | undefined;
   private readonly thresholds: (Int32Array | undefined)[];
   private last: { seed: bigint; trace: FullTrace } | undefined;
 
@@ -131,6 +133,12 @@ export class GoldenModel {
     const trace = { choices, spikes, membranes, image };
     this.last = { seed, trace };
     return trace;
+  }
+
+  /** Spikes, synaptic operations and LIF updates of a seed's image, layer by layer. */
+  work(seed: bigint): ImageWork {
+    this.workCounter ??= new WorkCounter(this.model, this.network);
+    return this.workCounter.count(this.choices(seed));
   }
 
   /** All spikes of a row at a step, packed (rule T1). */

@@ -13,4 +13,5 @@ export * from './spike-bits.js';
 export * from './network.js';
 export * from './safetensors.js';
 export * from './model-file.js';
+export * from './work.js';
 export * from './golden.js';

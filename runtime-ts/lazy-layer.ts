@@ -7,6 +7,20 @@ import { layerBounds } from './bounds.js';
 import { leakMembrane } from './lif.js';
 import type { Leak, LinearLayer } from './model.js';
 
+/** What evaluating cost, added up by a LazyLayer that is given it. */
+export interface LazyWork {
+  /** Neurons times steps whose current was added up. */
+  evaluations: number;
+  /** Weights read for that: one for each input that fired at the step. */
+  synapticOperations: number;
+}
+
+/**
+ * For thresholds of 0 or more, which is all that a model file may hold, this evaluates the same neurons at the same steps as
+ * fsvae_lazy_fires() in firmware-templates/kernels/prior.h does: both look back from the step asked for, one step a turn, and
+ * begin with the same interval. (Only for a neuron whose threshold no membrane can reach is the interval here
+ * narrower, and that neuron is settled by its own step in both.) test/codegen/lazy-work.test.ts holds the two to it.
+ */
 export class LazyLayer {
   /** For each step the inputs that fired: inputs[step * inFeatures ..], `counts[step]` of them. */
   private readonly inputs: Int32Array;
@@ -26,6 +40,7 @@ export class LazyLayer {
     private readonly layer: LinearLayer,
     private readonly leak: Leak,
     timeSteps: number,
+    private readonly work?: LazyWork,
   ) {
     this.inputs = new Int32Array(timeSteps * layer.inFeatures);
     this.counts = new Int32Array(timeSteps);
@@ -110,6 +125,10 @@ export class LazyLayer {
     const { inFeatures, weight, bias, fractionBits } = this.layer;
     const start = step * inFeatures;
     const end = start + this.counts[step];
+    if (this.work !== undefined) {
+      this.work.evaluations++;
+      this.work.synapticOperations += this.counts[step];
+    }
     const row = neuron * inFeatures;
     let sum = 0;
     for (let e = start; e < end; e++) sum += weight[row + this.inputs[e]];

@@ -36,6 +36,8 @@ interface Choice {
   readonly group: number;
   /** The inputs, group by group; undefined in groups of one. */
   readonly members: Uint16Array | undefined;
+  /** Groups of which somebody fires, for each spike, as seen on a few images: 1 in groups of one. */
+  readonly eventsPerSpike: number;
   /** Events of its whole input map are listed before it runs, so that each weight is read once; else two rows of it. */
   readonly wholeMap: boolean;
   /** Rows of bytes are fetched into RAM, those of a block or of one parity of it at a time, where the board can. */
@@ -75,7 +77,15 @@ export interface Plan {
   readonly latentBytes: number;
 }
 
-const PLAIN: Choice = { kernel: 'plain', group: 1, members: undefined, wholeMap: false, staged: false, slots: 0 };
+const PLAIN: Choice = {
+  kernel: 'plain',
+  group: 1,
+  members: undefined,
+  eventsPerSpike: 1,
+  wholeMap: false,
+  staged: false,
+  slots: 0,
+};
 
 /** An event is the offset of a row, in bytes, in 16 bits; of the prior's last layer the index of an input. */
 const MOST_EVENT = 65536;
@@ -231,12 +241,13 @@ function halvesChoices(layer: ConvTransposeLayer, activity: MapActivity, now: Ke
     .map((grouping) => ({ ...grouping, cycles: halvesCycles(layer, activity, grouping) }))
     .filter(({ cycles }) => cycles < eventsPerImage(layer, activity) * EVENT_CYCLES[now])
     .sort((a, b) => a.cycles - b.cycles)
-    .map(({ size, members }): Choice => {
+    .map(({ size, members, eventsPerSpike }): Choice => {
       return {
         ...PLAIN,
         kernel: 'halves',
         group: size,
         members: size === 1 ? undefined : members,
+        eventsPerSpike,
         wholeMap: !isLast,
       };
     })

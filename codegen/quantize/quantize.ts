@@ -20,6 +20,8 @@ export interface QuantizeOptions {
   readonly layerBits?: ReadonlyMap<string, 8 | 4>;
   /** F of single layers, by state_dict name, in place of rule W4's. */
   readonly layerFractionBits?: ReadonlyMap<string, number>;
+  /** s of rule W3, by state_dict name of a spiking layer: its thresholds times this. 1 unless told; above 0. */
+  readonly layerThresholdScale?: ReadonlyMap<string, number>;
 }
 
 /** Rule W1: no bias or threshold beyond this many weight steps. */
@@ -77,6 +79,7 @@ interface QuantizedSpiking {
 
 /**
  * @param channelOf output channel of each entry of `weight`
+ * @param vth the layer's threshold, scaled already (s * Vth of rule W3)
  */
 function quantizeSpiking(
   name: string,
@@ -203,15 +206,21 @@ function quantizeReadout(layer: FloatReadout, options: QuantizeOptions): Readout
   throw new FsvaeError('input', `${layer.name}: its sums leave 32 bits at any precision; the layer is too wide`);
 }
 
+/** Names of all layers that spike, in order. */
+export function spikingLayerNames(model: FloatModel): string[] {
+  return [...model.prior, model.decoderInput, ...model.decoder].map((layer) => layer.name);
+}
+
 /** Names of all layers that have weights, in order. */
 export function layerNames(model: FloatModel): string[] {
-  return [...model.prior, model.decoderInput, ...model.decoder, model.readout].map((layer) => layer.name);
+  return [...spikingLayerNames(model), model.readout.name];
 }
 
 /**
  * Quantizes a float model.
  *
- * @throws FsvaeError `usage` for a layer name that does not exist or a tau that cannot be exact; `input` where rule B
+ * @throws FsvaeError `usage` for a layer name that does not exist, a threshold scale that is not above 0, or a tau that
+ *   cannot be exact; `input` where rule B
  *   finds a value that could leave 32 bits
  */
 export function quantize(float: FloatModel, options: QuantizeOptions = {}): IntegerModel {
@@ -221,15 +230,27 @@ export function quantize(float: FloatModel, options: QuantizeOptions = {}): Inte
       throw new FsvaeError('usage', `there is no layer "${name}"; the layers are ${names.join(', ')}`);
     }
   }
-  const vth = float.threshold;
-  const spiking = <F, I extends SpikingLayer>(f: (layer: F, vth: number, o: QuantizeOptions) => I) => {
-    return (layer: F): I => f(layer, vth, options);
+  const spikingNames = spikingLayerNames(float);
+  for (const [name, scale] of options.layerThresholdScale ?? []) {
+    if (!spikingNames.includes(name)) {
+      throw new FsvaeError('usage', `there is no spiking layer "${name}"; they are ${spikingNames.join(', ')}`);
+    }
+    if (!(scale > 0 && scale < Infinity)) {
+      throw new FsvaeError('usage', `${name}: thresholds cannot be scaled by ${scale}, which is not above 0`);
+    }
+  }
+  const vthOf = (layer: { name: string }): number =>
+    float.threshold * (options.layerThresholdScale?.get(layer.name) ?? 1);
+  const spiking = <F extends { name: string }, I extends SpikingLayer>(
+    f: (layer: F, vth: number, o: QuantizeOptions) => I,
+  ) => {
+    return (layer: F): I => f(layer, vthOf(layer), options);
   };
   const model: IntegerModel = {
     config: float.config,
     leak: leakFromTau(float.tau),
     prior: float.prior.map(spiking(quantizeLinear)),
-    decoderInput: quantizeLinear(positionMajorRows(float.decoderInput, float.decoder[0].inChannels), vth, options),
+    decoderInput: spiking(quantizeLinear)(positionMajorRows(float.decoderInput, float.decoder[0].inChannels)),
     decoder: float.decoder.map(spiking(quantizeConvTranspose)),
     readout: quantizeReadout(float.readout, options),
   };

@@ -13,6 +13,7 @@ import type { IntegerModel, SpikingLayer } from '../../runtime-ts/model.js';
 import { Network } from '../../runtime-ts/network.js';
 import { drawChoices } from '../../runtime-ts/pcg32.js';
 import { readImage, weightSpikes } from '../../runtime-ts/readout.js';
+import { type ImageWork, meanWork, WorkCounter } from '../../runtime-ts/work.js';
 
 /** One spiking layer. Rates and mismatches are fractions of all neurons and steps of all samples. */
 export interface LayerReport {
@@ -55,6 +56,8 @@ export interface QuantizationReport {
   readonly readoutError: ImageReport;
   /** The whole decoder, given the same latent. */
   readonly decoderError: ImageReport;
+  /** What an image of the integer model takes, drawn by itself from the same seeds; the mean. */
+  readonly activity: ImageWork;
 }
 
 /** Spikes of an integer layer for given input spikes, T x inputs. */
@@ -140,6 +143,8 @@ export function quantizationReport(
   const tallies = integerLayers.map(() => new Tally());
   const readoutTally = new ImageTally();
   const decoderTally = new ImageTally();
+  const counter = new WorkCounter(model, network);
+  const works: ImageWork[] = [];
   for (let sample = 0; sample < samples; sample++) {
     const drawn = drawChoices(firstSeed + BigInt(sample), timeSteps, latentChannels, choices);
     const { layers: priorSpikes, z } = runPrior(float, drawn);
@@ -159,6 +164,7 @@ export function quantizationReport(
     }
     readoutTally.add(image, readImage(model.readout, weighted));
     decoderTally.add(image, network.runDecoder(z));
+    works.push(counter.count(drawn));
     onSample?.(sample + 1);
   }
   return {
@@ -189,11 +195,21 @@ export function quantizationReport(
     },
     readoutError: readoutTally.report(),
     decoderError: decoderTally.report(),
+    activity: meanWork(works),
   };
 }
 
 function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;
+}
+
+/** One line for people. */
+export function formatActivity({ spikes, synapticOperations, lifUpdates }: ImageWork): string {
+  const whole = (value: number): string => Math.round(value).toLocaleString('en-US');
+  return (
+    `an image takes ${whole(spikes)} spikes, ${whole(synapticOperations)} synaptic operations, ` +
+    `${whole(lifUpdates)} LIF updates (mean)`
+  );
 }
 
 /** A table for people. */
@@ -231,5 +247,6 @@ export function formatQuantizationReport(report: QuantizationReport): string {
       `output membrane ${report.readout.membrane.min} .. ${report.readout.membrane.max}`,
     `image error, readout alone:  ${image(report.readoutError)}`,
     `image error, whole decoder:  ${image(report.decoderError)}`,
+    formatActivity(report.activity),
   ].join('\n');
 }

@@ -165,7 +165,20 @@ describe('command line', function () {
     };
     expect(quantized.hash).to.equal(checkpoint.hash);
     expect([quantized.kind, checkpoint.kind]).to.deep.equal(['integer model', 'checkpoint']);
-    expect(run(['inspect', 'tiny']).out).to.match(/on rp2040: fits; flash/);
+    const text = run(['inspect', 'tiny']).out;
+    expect(text).to.match(/on rp2040: fits; flash/);
+    expect(text).to.match(/an image takes \d+ spikes, [\d,]+ synaptic operations, [\d,]+ LIF updates/);
+    expect(text).to.match(/predicted for a Cortex-M0\+ [^\n]*: \d+\.\d million cycles an image/);
+  });
+
+  it('scales thresholds: another model, with fewer spikes', () => {
+    const inspect = (...flags: string[]) =>
+      JSON.parse(run(['inspect', 'tiny', '--json', ...flags]).out) as { hash: string; activity: { spikes: number } };
+    const plain = inspect();
+    const fewer = inspect('--threshold-scale', '1,decoder_input=1.5');
+    expect(fewer.hash).to.not.equal(plain.hash);
+    expect(fewer.activity.spikes).to.be.below(plain.activity.spikes);
+    expect(inspect('--threshold-scale', '1').hash).to.equal(plain.hash);
   });
 
   it('samples with the golden model', () => {
@@ -207,6 +220,13 @@ describe('command line', function () {
       refused(['sample', '--seed', '-1'], EXIT_CODES.usage, /from 0 to 2\^64 - 1/);
       refused(['sample', '-n', '0'], EXIT_CODES.usage, /whole number from 1/);
       refused(['--board', 'rp2040', '--bits', '3'], EXIT_CODES.usage, /8 or 4 bits/);
+      refused(['quantize', 'tiny', '--threshold-scale', '9'], EXIT_CODES.usage, /a factor is a number from 0\.25 to 4/);
+      expect(run(['quantize', 'tiny', '--samples', '1', '-o', 'done.safetensors']).code).to.equal(0);
+      refused(
+        ['inspect', 'done.safetensors', '--threshold-scale', '1'],
+        EXIT_CODES.usage,
+        /done\.safetensors is quantized already: --bits, --tau, --threshold and --threshold-scale need its checkpoint/,
+      );
       refused(['--board', 'rp2040', '--tau', '0.3'], EXIT_CODES.usage, /tau 0\.3 cannot be exact/);
       refused(['frobnicate', '--board', 'rp2040'], EXIT_CODES.usage, /too many arguments|unknown command/);
       refused(['verify'], EXIT_CODES.usage, /verify needs either --port PATH, or --simulate/);

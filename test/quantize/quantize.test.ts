@@ -2,9 +2,17 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { loadFloatModel } from '../../cli/load-model.js';
 import { parseBitsOption } from '../../codegen/quantize/bits.js';
-import { layerNames, leakFromTau, quantize, roundHalfAway } from '../../codegen/quantize/quantize.js';
+import {
+  layerNames,
+  leakFromTau,
+  quantize,
+  roundHalfAway,
+  spikingLayerNames,
+} from '../../codegen/quantize/quantize.js';
 import { formatQuantizationReport, quantizationReport } from '../../codegen/quantize/report.js';
+import { parseThresholdScaleOption } from '../../codegen/quantize/threshold-scale.js';
 import { runReadout } from '../../codegen/float/run.js';
+import { GoldenModel } from '../../runtime-ts/golden.js';
 import { leakMembrane } from '../../runtime-ts/lif.js';
 import { readImage, weightSpikes } from '../../runtime-ts/readout.js';
 import type { SpikingLayer } from '../../runtime-ts/model.js';
@@ -174,4 +182,85 @@ describe('--bits', () => {
       expect(() => parseBitsOption(text, names)).to.throw(message);
     });
   }
+});
+
+describe('--threshold-scale', () => {
+  const spiking = spikingLayerNames(float);
+  const scaled = (text: string) => quantize(float, parseThresholdScaleOption(text, spiking));
+  const layersOf = (model: ReturnType<typeof quantize>): SpikingLayer[] => [
+    ...model.prior,
+    model.decoderInput,
+    ...model.decoder,
+  ];
+
+  it('of 1 changes no bit', () => {
+    const { hash } = new GoldenModel(quantize(float));
+    for (const text of ['1', '1.0', '1,prior=1']) expect(new GoldenModel(scaled(text)).hash).to.equal(hash);
+  });
+
+  it('multiplies the thresholds of the layers named, before they are rounded (rules W1 and W3), and nothing else', () => {
+    const plain = layersOf(quantize(float));
+    layersOf(scaled('1.25,prior=0.5,prior.layers.1=1')).forEach((layer, i) => {
+      const s = layer.name === 'prior.layers.1' ? 1 : layer.name.startsWith('prior.') ? 0.5 : 1.25;
+      layer.threshold.forEach((threshold, c) => {
+        expect(threshold, layer.name).to.equal(Math.floor(((vth * s) / layer.scale[c]) * 2 ** layer.fractionBits));
+      });
+      // Weights and biases stand for the same real ones: steps may differ by rule W5, fraction bits by rule W4.
+      const channelOf = (at: number): number =>
+        layer.kind === 'linear' ? Math.floor(at / layer.inFeatures) : Math.floor(at / 9) % layer.outChannels;
+      const unit = (l: SpikingLayer, c: number): number => l.scale[c] * 2 ** -l.fractionBits;
+      layer.weight.forEach((weight, at) => {
+        const c = channelOf(at);
+        const difference = Math.abs(weight * layer.scale[c] - plain[i].weight[at] * plain[i].scale[c]);
+        expect(difference).to.be.at.most(0.500001 * (layer.scale[c] + plain[i].scale[c]));
+      });
+      layer.bias.forEach((bias, c) => {
+        const difference = Math.abs(bias * unit(layer, c) - plain[i].bias[c] * unit(plain[i], c));
+        expect(difference).to.be.at.most(0.500001 * (unit(layer, c) + unit(plain[i], c)));
+      });
+    });
+  });
+
+  it('makes neurons fire less above 1, more below', () => {
+    const spikes = ['0.5', '0.8', '1', '1.2'].map((text) => {
+      const golden = new GoldenModel(scaled(text));
+      return Array.from({ length: 16 }, (_, seed) => golden.work(BigInt(seed)).spikes).reduce((a, b) => a + b);
+    });
+    expect(spikes).to.deep.equal([...spikes].sort((a, b) => b - a));
+    expect(new Set(spikes).size).to.equal(4);
+  });
+
+  it('the report shows what it does: spikes of the model, error of the image', () => {
+    const report = quantizationReport(float, quantize(float), 4);
+    const fewer = quantizationReport(float, scaled('1,decoder_input=2'), 4);
+    expect(fewer.activity.spikes).to.be.below(report.activity.spikes);
+    expect(fewer.decoderError.meanSquared).to.be.above(report.decoderError.meanSquared);
+    const golden = new GoldenModel(quantize(float));
+    expect(report.activity.spikes).to.equal(
+      [0n, 1n, 2n, 3n].reduce((sum, seed) => sum + golden.work(seed).spikes / 4, 0),
+    );
+  });
+
+  for (const [text, message] of [
+    ['5', /^--threshold-scale 5: a factor is a number from 0\.25 to 4, such as 1\.25, not "5"$/],
+    ['0.2', /not "0\.2"/],
+    ['-1', /not "-1"/],
+    ['', /not ""/],
+    ['1,decoder=', /not ""/],
+    ['1e0', /not "1e0"/],
+    ['Infinity', /not "Infinity"/],
+    ['1,decder=1.1', /no layer "decder"; the layers are prior\.layers\.0,/],
+    ['1,final_layer.1=1.1', /no layer "final_layer\.1"/], // the readout never fires
+  ] as const) {
+    it(`refuses ${JSON.stringify(text)}`, () => {
+      expect(() => scaled(text)).to.throw(message);
+    });
+  }
+
+  it('quantize() itself refuses other layers and factors that are not above 0', () => {
+    const of = (name: string, scale: number) => () =>
+      quantize(float, { layerThresholdScale: new Map([[name, scale]]) });
+    expect(of('final_layer.1', 1)).to.throw(/no spiking layer "final_layer\.1"/);
+    for (const scale of [0, -1, NaN, Infinity]) expect(of('decoder_input', scale)).to.throw(/which is not above 0/);
+  });
 });
