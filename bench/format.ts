@@ -6,6 +6,7 @@ const COLUMNS = [
   'cycles: min',
   'median',
   'max',
+  'both cores',
   'predicted',
   'off',
   'waits for flash',
@@ -26,12 +27,13 @@ function off(predicted: number, measured: number): string {
 
 /** One row of the table of layers: its name, then a cell for each of COLUMNS. Cycles, operations and updates in millions. */
 function cells(row: Omit<LayerResult, 'kernel'>): string[] {
-  const { cycles, waitCycles, predictedCycles, synapticOperations, lifUpdates } = row;
+  const { cycles, bothCoresCycles, waitCycles, predictedCycles, synapticOperations, lifUpdates } = row;
   return [
     row.name,
     millions(cycles.min),
     millions(cycles.median),
     millions(cycles.max),
+    millions(bothCoresCycles.median),
     millions(predictedCycles.median),
     off(predictedCycles.median, cycles.median),
     millions(waitCycles.median),
@@ -51,6 +53,7 @@ function layerRows({ rp2040 }: BenchResult): string[][] {
     cells({
       name: 'image',
       cycles: rp2040.cyclesPerImage,
+      bothCoresCycles: rp2040.bothCoresCyclesPerImage,
       predictedCycles: rp2040.predictedCyclesPerImage,
       waitCycles: difference(rp2040.cyclesPerImage, rp2040.coreCyclesPerImage),
       synapticOperations: rp2040.synapticOperationsPerImage,
@@ -91,7 +94,8 @@ export function formatText(result: BenchResult): string {
   return [
     `emulated RP2040, ${result.compiler}, seeds 0 .. ${result.seeds - 1}; medians unless told, in millions`,
     ...aligned([['', ...COLUMNS], ...layerRows(result)]),
-    `an image takes ${seconds(rp2040.cyclesPerImage.median)} at 125 MHz, predicted ${seconds(rp2040.predictedCyclesPerImage.median)}; ` +
+    `an image takes ${seconds(rp2040.cyclesPerImage.median)} at 125 MHz on one core, ` +
+      `${seconds(rp2040.bothCoresCyclesPerImage.median)} on both; predicted ${seconds(rp2040.predictedCyclesPerImage.median)}; ` +
       `without waits for flash ${millions(rp2040.coreCyclesPerImage.median)} million cycles`,
     `${Math.round(rp2040.xipMissesPerImage.median)} misses of the XIP cache an image, ${rp2040.xipMissCycles} cycles each; ` +
       `${rp2040.spikesPerImage.median} spikes an image`,

@@ -28,7 +28,7 @@ import { formatDifference, formatMarkdown, formatText } from './format.js';
 import { type Figures, judge } from './goals.js';
 import { measureCortexM4, measureGolden, measureVerify, qemuInstalled } from './others.js';
 import type { Baseline, BenchResult } from './result.js';
-import { measureRp2040 } from './rp2040.js';
+import { measureRp2040, ONE_CORE_FLAG } from './rp2040.js';
 
 const MODEL = 'mnist';
 const BASELINE = join(PACKAGE_ROOT, 'bench/baseline.json');
@@ -50,7 +50,9 @@ async function measure(compiler: CompilerChoice, seeds: number, layersAlone: boo
     const start = performance.now();
     const build = await buildProject(project, { compiler });
     const buildSeconds = (performance.now() - start) / 1000;
-    const rp2040 = await measureRp2040(plan, build, golden, seeds);
+    const oneCore = writeProject(plan, board, join(folder, 'one-core'));
+    const one = await buildProject(oneCore, { compiler, extraFlags: [ONE_CORE_FLAG] });
+    const rp2040 = await measureRp2040(plan, { one, both: build }, golden, seeds);
 
     const int4Plan = makePlan(loadModel({ model: MODEL, bits: '4' }).model, name);
     const int4 = await buildProject(writeProject(int4Plan, board, join(folder, 'int4')), { compiler });

@@ -20,6 +20,8 @@ export interface LayerResult {
   readonly kernel: string | null;
   /** Waits for flash included. */
   readonly cycles: Spread;
+  /** The same where both cores share the work. */
+  readonly bothCoresCycles: Spread;
   /** Of these, waits for flash. */
   readonly waitCycles: Spread;
   /** Predicted from plan and spikes for the same seeds (codegen/plan/cost.ts); waits included. */
@@ -29,6 +31,7 @@ export interface LayerResult {
   readonly lifUpdates: Spread | null;
 }
 
+/** On one core, unless a name says otherwise; flash, RAM and stack are those of the program for both. */
 export interface Rp2040Result {
   readonly cyclesPerImage: Spread;
   /** Without waits for flash. */
@@ -44,8 +47,9 @@ export interface Rp2040Result {
   readonly lifUpdatesPerImage: Spread;
   /** Median of the cycles over median of the operations, everything included. */
   readonly cyclesPerSynapticOperation: number;
-  /** Cycles of one core over cycles of both; null: not measured. */
-  readonly dualCoreSpeedup: number | null;
+  readonly bothCoresCyclesPerImage: Spread;
+  /** Median of the cycles of one core over that of both. */
+  readonly dualCoreSpeedup: number;
   readonly layers: readonly LayerResult[];
   readonly flashBytes: number;
   readonly ramBytes: number;

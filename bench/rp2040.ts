@@ -3,7 +3,8 @@
  * there was to do, counted by the golden model.
  *
  * Two emulators draw the same images: one with the model of the XIP cache (docs/boards.md), where every miss costs
- * XIP_MISS_CYCLES, and one without waits for flash. What they differ by is what each layer waits.
+ * XIP_MISS_CYCLES, and one without waits for flash. What they differ by is what each layer waits. Both run a program for one
+ * core; a third, with the cache's model, runs the program as users have it, for both.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -72,36 +73,31 @@ function eagerOperations({ model }: GoldenModel, work: ImageWork): number {
   return work.synapticOperations - synapticOperations + inputSpikes * model.prior[last].outFeatures;
 }
 
-/**
- * Cycles of one core over cycles of both for the same images. To be filled in when there is firmware for both cores: build
- * it, draw the seeds, divide the medians of cyclesPerImage.
- *
- * @returns null: not measured
- */
-export function measureDualCoreSpeedup(): Promise<number | null> {
-  return Promise.resolve(null);
-}
+/** The same program for one core, with this flag, and for both, as it is built by default. */
+export const ONE_CORE_FLAG = '-DFSVAE_ONE_CORE';
 
 export async function measureRp2040(
   plan: Plan,
-  build: Build,
+  builds: { readonly one: Build; readonly both: Build },
   golden: GoldenModel,
   seeds: number,
 ): Promise<Rp2040Result> {
-  const waiting = await emulate(build.image!.uf2Path!, golden, ['--xip']);
-  const core = await emulate(build.image!.uf2Path!, golden, []);
-  const drawn: { waiting: Drawn; core: Drawn; work: ImageWork }[] = [];
+  const waiting = await emulate(builds.one.image!.uf2Path!, golden, ['--xip']);
+  const core = await emulate(builds.one.image!.uf2Path!, golden, []);
+  const both = await emulate(builds.both.image!.uf2Path!, golden, ['--xip']);
+  const drawn: { waiting: Drawn; core: Drawn; both: Drawn; work: ImageWork }[] = [];
   const progress = startProgress({ stream: process.stderr, label: 'images', total: seeds });
   try {
     for (let seed = 0n; seed < seeds; seed++) {
-      const [withWaits, without] = await Promise.all([waiting.draw(seed), core.draw(seed)]);
-      drawn.push({ waiting: withWaits, core: without, work: golden.work(seed) });
+      const [withWaits, without, shared] = await Promise.all([waiting, core, both].map((board) => board.draw(seed)));
+      drawn.push({ waiting: withWaits, core: without, both: shared, work: golden.work(seed) });
       progress.update(drawn.length);
     }
   } finally {
     progress.stop();
     await waiting.close();
     await core.close();
+    await both.close();
   }
 
   const predicted = drawn.map(({ work }) => predictCost(plan, work, XIP_CACHE));
@@ -112,6 +108,7 @@ export async function measureRp2040(
       name: name === 'z' ? `z (${last})` : name,
       kernel,
       cycles: spread(drawn.map((image) => image.waiting.layers[row])),
+      bothCoresCycles: spread(drawn.map((image) => image.both.layers[row])),
       waitCycles: spread(drawn.map((image) => image.waiting.layers[row] - image.core.layers[row])),
       predictedCycles: spread(predicted.map((cost) => Math.round(cost.layers[row].cycles))),
       synapticOperations: at < 0 ? null : spread(drawn.map(({ work }) => work.layers[at].synapticOperations)),
@@ -119,6 +116,7 @@ export async function measureRp2040(
     };
   });
   const cyclesPerImage = spread(drawn.map((image) => image.waiting.image));
+  const bothCoresCyclesPerImage = spread(drawn.map((image) => image.both.image));
   const synapticOperationsPerImage = spread(drawn.map(({ work }) => work.synapticOperations));
   return {
     cyclesPerImage,
@@ -131,10 +129,11 @@ export async function measureRp2040(
     eagerSynapticOperationsPerImage: spread(drawn.map(({ work }) => eagerOperations(golden, work))),
     lifUpdatesPerImage: spread(drawn.map(({ work }) => work.lifUpdates)),
     cyclesPerSynapticOperation: cyclesPerImage.median / synapticOperationsPerImage.median,
-    dualCoreSpeedup: await measureDualCoreSpeedup(),
+    bothCoresCyclesPerImage,
+    dualCoreSpeedup: cyclesPerImage.median / bothCoresCyclesPerImage.median,
     layers,
-    flashBytes: build.image!.flashUsed,
-    ramBytes: build.image!.ramUsed,
-    stackBytes: Math.max(...drawn.map((image) => image.waiting.stackBytes)),
+    flashBytes: builds.both.image!.flashUsed,
+    ramBytes: builds.both.image!.ramUsed,
+    stackBytes: Math.max(...drawn.flatMap((image) => [image.waiting.stackBytes, image.both.stackBytes])),
   };
 }
