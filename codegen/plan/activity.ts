@@ -1,9 +1,10 @@
 /**
- * Which neurons fire together, seen on a few images of the golden model: what decides how inputs are best grouped
- * (firmware-templates/kernels/wide.h). It moves cycles, never bits.
+ * Which neurons fire together and which again, seen on a few images of the golden model: what decides how inputs are best
+ * grouped and how rows are best kept in RAM (wide.h and row_cache.h in firmware-templates/kernels). It moves cycles, never
+ * bits.
  */
 
-import type { ConvTransposeLayer, IntegerModel } from '../../runtime-ts/model.js';
+import type { ConvTransposeLayer, IntegerModel, LinearLayer } from '../../runtime-ts/model.js';
 import { Network } from '../../runtime-ts/network.js';
 import { drawChoices } from '../../runtime-ts/pcg32.js';
 
@@ -27,23 +28,77 @@ export interface Grouping {
   readonly eventsPerSpike: number;
 }
 
-/** The input maps of the decoder's convolutions, by the layer that reads them. */
-export function mapActivity(model: IntegerModel): ReadonlyMap<ConvTransposeLayer, MapActivity> {
+/** What was seen of a model. */
+export interface Activity {
+  /** The input maps of the decoder's convolutions, by the layer that reads them. */
+  readonly maps: ReadonlyMap<ConvTransposeLayer, MapActivity>;
+  /** The inputs of the prior's hidden layers that fire, in order: for each image, for each step. */
+  readonly steps: ReadonlyMap<LinearLayer, readonly (readonly number[])[][]>;
+}
+
+function indexesOf(fired: Uint8Array): number[] {
+  return Array.from(fired.keys()).filter((i) => fired[i] !== 0);
+}
+
+export function observe(model: IntegerModel): Activity {
   const { timeSteps, latentChannels, choices } = model.config;
   const network = new Network(model);
-  const firstMap = model.prior.length + 1; // row of a trace: decoder_input
-  const seen = model.decoder.map((): Uint8Array[] => []);
+  // Rows of a trace: hidden layers from 1 on, z, decoder_input, the decoder's layers.
+  const zRow = model.prior.length;
+  const maps = model.decoder.map((): Uint8Array[] => []);
+  const hidden = model.prior.slice(0, -1);
+  const steps = hidden.map((): number[][][] => []);
   for (let seed = 0; seed < SEEDS; seed++) {
-    const z = network.runPrior(drawChoices(BigInt(seed), timeSteps, latentChannels, choices));
-    network.runDecoder(z, (row, _step, fired) => seen[row - firstMap]?.push(fired.slice()));
+    for (const images of steps) images.push([]);
+    steps[0]?.[seed].push([]); // nothing comes before the first step
+    const z = network.runPrior(drawChoices(BigInt(seed), timeSteps, latentChannels, choices), (row, step, fired) => {
+      if (row < zRow) steps[row]?.[seed].push(indexesOf(fired));
+      else if (row === zRow && step + 1 < timeSteps) steps[0]?.[seed].push(indexesOf(fired));
+    });
+    network.runDecoder(z, (row, _step, fired) => maps[row - zRow - 1]?.push(fired.slice()));
   }
-  return new Map(
-    model.decoder.map((layer, i) => {
-      const fired = new Uint8Array(seen[i].reduce((sum, map) => sum + map.length, 0));
-      seen[i].reduce((at, map) => (fired.set(map, at), at + map.length), 0);
-      return [layer, { channels: layer.inChannels, images: SEEDS, fired }];
-    }),
-  );
+  return {
+    maps: new Map(
+      model.decoder.map((layer, i) => {
+        const fired = new Uint8Array(maps[i].reduce((sum, map) => sum + map.length, 0));
+        maps[i].reduce((at, map) => (fired.set(map, at), at + map.length), 0);
+        return [layer, { channels: layer.inChannels, images: SEEDS, fired }];
+      }),
+    ),
+    steps: new Map(hidden.map((layer, i) => [layer, steps[i]])),
+  };
+}
+
+/** Pieces of rows that an image brings into a cache of so many slots, and those that it reads in place (row_cache.h). */
+export function cacheReads(
+  images: readonly (readonly (readonly number[])[])[],
+  slots: number,
+): { brought: number; inPlace: number } {
+  let brought = 0;
+  let inPlace = 0;
+  for (const steps of images) {
+    const lastUse = new Map<number, number>(); // in the order of use: the oldest first
+    steps.forEach((inputs, step) => {
+      for (const input of inputs) {
+        if (!lastUse.delete(input)) continue;
+        lastUse.set(input, step);
+      }
+      for (const input of inputs) {
+        if (lastUse.has(input)) continue;
+        if (lastUse.size === slots) {
+          const oldest = lastUse.entries().next();
+          if (oldest.done === true || oldest.value[1] === step) {
+            inPlace++;
+            continue;
+          }
+          lastUse.delete(oldest.value[0]);
+        }
+        lastUse.set(input, step);
+        brought++;
+      }
+    });
+  }
+  return { brought: brought / images.length, inPlace: inPlace / images.length };
 }
 
 /** When a channel fired: bit n of the run for the n-th of all images, steps and positions. */

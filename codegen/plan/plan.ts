@@ -6,7 +6,15 @@ import { latentBytes } from '../../runtime-ts/spike-bits.js';
 import { modelHash } from '../../runtime-ts/model-file.js';
 import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
 import type { ConvTransposeLayer, IntegerModel, LinearLayer, SpikingLayer } from '../../runtime-ts/model.js';
-import { type Grouping, groupInputs, mapActivity, type MapActivity, spikesPerImage } from './activity.js';
+import {
+  type Activity,
+  cacheReads,
+  type Grouping,
+  groupInputs,
+  type MapActivity,
+  observe,
+  spikesPerImage,
+} from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
 import {
   isWide,
@@ -260,14 +268,49 @@ const MOST_RANGES_IN_PLACE = 3;
 /** With fewer slots than this share of its inputs, most rows would be copied to be read once. */
 const LEAST_SHARE = 1 / 4;
 
-/** Ways to cache a hidden layer's rows, the one with most slots first. */
-function cacheChoices(layer: LinearLayer, choice: Choice): Choice[] {
+/** Fewest and most slots that a cache of a hidden layer's rows may have; undefined where it may have none. */
+function slotLimits(layer: LinearLayer, kernel: Kernel): { least: number; most: number } | undefined {
   // Events are 16 bits wide, in the cache and in place.
-  const reach = Math.floor(MOST_EVENT / (4 * pieceWords(layer, choice.kernel)));
-  if (layer.inFeatures > MOST_RANGES_IN_PLACE * reach) return [];
+  const reach = Math.floor(MOST_EVENT / (4 * pieceWords(layer, kernel)));
   const most = Math.min(layer.inFeatures, reach);
   const least = Math.ceil(layer.inFeatures * LEAST_SHARE);
-  return Array.from({ length: Math.max(0, most - least + 1) }, (_, i) => ({ ...choice, slots: most - i }));
+  return layer.inFeatures > MOST_RANGES_IN_PLACE * reach || most < least ? undefined : { least, most };
+}
+
+/** On an RP2040: to begin a read of flash in bulk, each word of it, and each word that is read through the cache. */
+const BULK_CYCLES = 100;
+const BULK_WORD_CYCLES = 16;
+const MISSED_WORD_CYCLES = 30;
+
+/** What an image waits for a hidden layer's rows, in cycles. */
+function rowCycles(layer: LinearLayer, { kernel, slots }: Choice, activity: Activity): number {
+  const words = pieceWords(layer, kernel);
+  const { brought, inPlace } = cacheReads(activity.steps.get(layer)!, slots);
+  return brought * (BULK_CYCLES + BULK_WORD_CYCLES * words) + inPlace * MISSED_WORD_CYCLES * words;
+}
+
+/** Slots are given in parts of about so many bytes, each to the layer that gains most. */
+const SLOT_PART_BYTES = 1024;
+
+/** The next larger caches of the hidden layers, and what a byte of each saves: the best first. */
+function slotChoices(
+  hidden: readonly LinearLayer[],
+  choose: (layer: SpikingLayer) => Choice,
+  activity: Activity,
+): { layer: LinearLayer; choice: Choice }[] {
+  return hidden
+    .flatMap((layer) => {
+      const now = choose(layer);
+      const limits = slotLimits(layer, now.kernel);
+      if (limits === undefined || now.slots >= limits.most) return [];
+      const slotBytes = 4 * pieceWords(layer, now.kernel);
+      const more = now.slots === 0 ? limits.least : Math.max(1, Math.floor(SLOT_PART_BYTES / slotBytes));
+      const choice = { ...now, slots: Math.min(now.slots + more, limits.most) };
+      const saved = rowCycles(layer, now, activity) - rowCycles(layer, choice, activity);
+      return [{ layer, choice, gain: saved / (slotBytes * (choice.slots - now.slots)) }];
+    })
+    .filter(({ gain }) => gain > 0)
+    .sort((a, b) => b.gain - a.gain);
 }
 
 /**
@@ -309,9 +352,9 @@ function chooseKernels(
   };
   const last = model.decoder[model.decoder.length - 1];
   const candidates = model.decoder.filter((layer) => allows('halves', layer, boundsOf(layer.name), model)).reverse();
-  const activity = candidates.length === 0 ? undefined : mapActivity(model);
+  const activity = observe(model);
   for (const layer of candidates) {
-    halvesChoices(layer, activity!.get(layer)!, choose(layer).kernel, layer === last).some((choice) =>
+    halvesChoices(layer, activity.maps.get(layer)!, choose(layer).kernel, layer === last).some((choice) =>
       improve(layer, choice),
     );
   }
@@ -323,10 +366,8 @@ function chooseKernels(
       improve(layer, { ...choose(layer), wholeMap });
     }
   }
-  const bytes = (layer: LinearLayer): number => layer.inFeatures * pieceWords(layer, choose(layer).kernel);
-  for (const layer of model.prior.slice(0, -1).sort((a, b) => bytes(a) - bytes(b))) {
-    cacheChoices(layer, choose(layer)).some((choice) => improve(layer, choice));
-  }
+  const hidden = model.prior.slice(0, -1);
+  while (slotChoices(hidden, choose, activity).some(({ layer, choice }) => improve(layer, choice)));
   return { choose, arena };
 }
 
