@@ -289,25 +289,41 @@ function rowCycles(layer: LinearLayer, { kernel, slots }: Choice, activity: Acti
   return brought * (BULK_CYCLES + BULK_WORD_CYCLES * words) + inPlace * MISSED_WORD_CYCLES * words;
 }
 
-/** Slots are given in parts of about so many bytes, each to the layer that gains most. */
+/** Sizes of a cache that are looked at lie about so many bytes apart. */
 const SLOT_PART_BYTES = 1024;
 
-/** The next larger caches of the hidden layers, and what a byte of each saves: the best first. */
+/** A larger cache for a hidden layer, and what each byte more of it saves. */
+interface SlotChoice {
+  readonly layer: LinearLayer;
+  readonly choice: Choice;
+  readonly gain: number;
+}
+
+/**
+ * Larger caches for the hidden layers, the one whose bytes save most first: of each layer all sizes, because a cache that
+ * is a little larger may save nothing where a much larger one does.
+ */
 function slotChoices(
   hidden: readonly LinearLayer[],
   choose: (layer: SpikingLayer) => Choice,
-  activity: Activity,
-): { layer: LinearLayer; choice: Choice }[] {
+  cyclesOf: (layer: LinearLayer, choice: Choice) => number,
+): SlotChoice[] {
   return hidden
-    .flatMap((layer) => {
+    .flatMap((layer): SlotChoice[] => {
       const now = choose(layer);
       const limits = slotLimits(layer, now.kernel);
-      if (limits === undefined || now.slots >= limits.most) return [];
+      if (limits === undefined) return [];
       const slotBytes = 4 * pieceWords(layer, now.kernel);
-      const more = now.slots === 0 ? limits.least : Math.max(1, Math.floor(SLOT_PART_BYTES / slotBytes));
-      const choice = { ...now, slots: Math.min(now.slots + more, limits.most) };
-      const saved = rowCycles(layer, now, activity) - rowCycles(layer, choice, activity);
-      return [{ layer, choice, gain: saved / (slotBytes * (choice.slots - now.slots)) }];
+      const part = Math.max(1, Math.floor(SLOT_PART_BYTES / slotBytes));
+      const sizes: number[] = [];
+      for (let slots = limits.least; slots < limits.most; slots += part) sizes.push(slots);
+      return [...sizes, limits.most]
+        .filter((slots) => slots > now.slots)
+        .map((slots) => {
+          const choice = { ...now, slots };
+          const saved = cyclesOf(layer, now) - cyclesOf(layer, choice);
+          return { layer, choice, gain: saved / (slotBytes * (slots - now.slots)) };
+        });
     })
     .filter(({ gain }) => gain > 0)
     .sort((a, b) => b.gain - a.gain);
@@ -367,7 +383,13 @@ function chooseKernels(
     }
   }
   const hidden = model.prior.slice(0, -1);
-  while (slotChoices(hidden, choose, activity).some(({ layer, choice }) => improve(layer, choice)));
+  const simulated = new Map<string, number>();
+  const cyclesOf = (layer: LinearLayer, choice: Choice): number => {
+    const key = `${layer.name} ${choice.slots}`;
+    if (!simulated.has(key)) simulated.set(key, rowCycles(layer, choice, activity));
+    return simulated.get(key)!;
+  };
+  while (slotChoices(hidden, choose, cyclesOf).some(({ layer, choice }) => improve(layer, choice)));
   return { choose, arena };
 }
 
