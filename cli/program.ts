@@ -35,6 +35,7 @@ import { convertCheckpoint } from './convert.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { DEFAULT_MODEL, type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
 import { expectedModel, openPort, startBuild } from './targets.js';
+import { trainCommand, type TrainFlags } from './train.js';
 
 /** What the command line needs of its process; tests give their own. */
 export interface Terminal {
@@ -442,6 +443,10 @@ class Commands {
     writeNew(flags.out, bytes);
     this.say(`wrote ${flags.out}: what generation needs of ${checkpoint}, ${bytes.length} bytes`);
   }
+
+  train(flags: TrainFlags): Promise<void> {
+    return trainCommand(flags, { stderr: this.terminal.stderr, say: (line) => this.say(line) });
+  }
 }
 
 interface BuiltProject {
@@ -459,7 +464,7 @@ Examples:
   fsvae-codegen quantize my.pth --bits prior=4 -o my.int.safetensors
 
 Exit codes: 0 ok, 1 bits differ, 2 usage, 3 bad input file, 4 does not fit, 5 toolchain, 6 serial link,
-            7 another model on the board, 70 a defect of this program
+            7 another model on the board, 8 the training diverged, 70 a defect of this program
 `;
 
 function withModel(command: Command): Command {
@@ -582,6 +587,17 @@ export function makeProgram(terminal: Terminal): Command {
     .description('Writes the tensors that generation needs as one safetensors file, bit for bit.')
     .requiredOption('-o, --out <file>', 'the file to write')
     .action((checkpoint: string, flags: { out: string }) => commands.convert(checkpoint, flags));
+
+  program
+    .command('train')
+    .description('Trains a network; quantize, generate and the other commands take what it writes.')
+    .requiredOption('-c, --config <file>', 'what to train and how, JSON (docs/training.md)')
+    .requiredOption('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
+    .requiredOption('-o, --out <folder>', 'where checkpoint, network, log and pictures go')
+    .option('--resume', 'go on with the run in that folder')
+    .option('--limit <images>', 'use no more images than this', positiveInteger)
+    .option('--steps <count>', 'stop once so many steps are done in all', positiveInteger)
+    .action((flags: TrainFlags) => commands.train(flags));
 
   program
     .command('boards')

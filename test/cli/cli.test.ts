@@ -58,6 +58,7 @@ describe('command line', function () {
       'inspect',
       'check',
       'convert',
+      'train',
       'boards',
       'ports',
     ]) {

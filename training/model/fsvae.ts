@@ -20,7 +20,7 @@ import { allocate, scoped, upload, values } from '../engine/wasm.js';
 import type { Draws } from './draws.js';
 import { distance, distanceWeight } from './loss.js';
 import { bottomSize, type Parameters, readoutCoefficients } from './parameters.js';
-import { type Mode, SpikingLayer, type Watch } from './spiking-layer.js';
+import { type Mode, NotFinite, SpikingLayer } from './spiking-layer.js';
 
 const ALPHA = 1;
 const ALPHA_LATENT = 2;
@@ -263,12 +263,14 @@ export class Fsvae {
    *
    * @param images batch * size * size * channels values in -1 .. 1, channel last
    * @param steps T of this step
+   * @throws NotFinite naming the first layer or gradient that is not
    */
   step(images: Float32Array, batch: number, steps: number, draws: Draws): StepResult {
     return scoped(() => {
       this.load();
       const { losses, decoded, difference, apart, outputShape } = this.pass(images, batch, steps, draws, 'train');
       const { choices: k, channels, latentChannels: c } = this.config.model;
+      if (!Number.isFinite(losses.loss)) throw new NotFinite(`the images of ${this.parameters.readout.name}`);
       const cost = this.config.loss.spikeCost / batch;
       const gradients = new Map<string, Float32Array>();
 
@@ -315,32 +317,11 @@ export class Fsvae {
         dLatent = this.encoder[i].backward(dLatent, gradients, 'input')!;
       }
       this.encoder[0].backward(dLatent, gradients, 'nothing');
+      for (const [name, gradient] of gradients) {
+        if (!gradient.every((value) => Number.isFinite(value))) throw new NotFinite(`the gradients of ${name}`);
+      }
       return { ...losses, gradients };
     });
-  }
-
-  /** The same batch again without gradients, asking each layer whether what it computes is finite. */
-  firstNotFinite(images: Float32Array, batch: number, steps: number, draws: Draws): string | undefined {
-    let found: string | undefined;
-    const watch: Watch = (name, finite) => {
-      if (!finite) found ??= name;
-    };
-    const running = this.parameters.running.map(({ data }) => data.slice());
-    try {
-      for (const layer of this.layers) layer.watch = watch;
-      scoped(() => {
-        this.load();
-        const { decoded } = this.pass(images, batch, steps, draws, 'train');
-        watch(
-          this.parameters.readout.name,
-          decoded.images.every((value) => Number.isFinite(value)),
-        );
-      });
-    } finally {
-      for (const layer of this.layers) layer.watch = undefined;
-      this.parameters.running.forEach(({ data }, i) => data.set(running[i]));
-    }
-    return found;
   }
 
   /** Encodes and decodes in evaluation mode, with running statistics; the prior sees the posterior's spikes. */

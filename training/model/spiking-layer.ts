@@ -30,8 +30,13 @@ interface Kept {
   readonly shape: NeuronShape;
 }
 
-/** Called with each layer's name and its currents after tdBN, or what else it computes. */
-export type Watch = (name: string, finite: boolean) => void;
+/** Training came to NaN or infinity. Neurons would hide it: what is not a number does not fire, and has no gradient. */
+export class NotFinite extends Error {
+  /** @param what for example `the currents of decoder.0` */
+  constructor(readonly what: string) {
+    super(`${what} are not finite`);
+  }
+}
 
 export interface ForwardOptions {
   /** T; the first axis of the input is T times the batch, or the batch alone where the input is the same at all steps. */
@@ -46,9 +51,8 @@ export interface ForwardOptions {
 
 export class SpikingLayer {
   private kept: Kept | undefined;
-  /** Spikes of the last forward pass, and of how many neurons and steps. */
+  /** How many the last forward pass gave. */
   spikes = 0;
-  watch: Watch | undefined;
 
   /**
    * @param alpha of tdBN: 2 in prior and posterior, else 1
@@ -75,11 +79,11 @@ export class SpikingLayer {
     return data[this.order[channel]];
   }
 
-  /** @returns spikes, 0 or 1, (steps * batch, ...) */
+  /** @returns spikes, 0 or 1, (steps * batch, ...) @throws NotFinite */
   forward(input: tf.Tensor, { steps, mode, constantInput = false, keep = false, residue }: ForwardOptions): tf.Tensor {
     const current = this.synapses.forward(input);
     const channels = current.shape[current.rank - 1]!;
-    const { gamma, beta, bias, runningMean, runningVariance } = this.parameters;
+    const { beta, bias, runningMean, runningVariance } = this.parameters;
     const gain = this.gain();
     const scale = new Float32Array(channels);
     const shift = new Float32Array(channels);
@@ -96,9 +100,9 @@ export class SpikingLayer {
       scale[c] = gain[c] * inverse[c];
       shift[c] = this.at(beta, c) - gain[c] * inverse[c] * mean;
     }
-    if (this.watch !== undefined) {
-      const finite = [scale, shift, values(current)].every((list) => list.every((value) => Number.isFinite(value)));
-      this.watch(this.name, finite && gamma.data.every((value) => Number.isFinite(value)));
+    // Batch statistics see every current, so these see whatever is wrong.
+    if (![scale, shift].every((list) => list.every((value) => Number.isFinite(value)))) {
+      throw new NotFinite(`the currents of ${this.name}`);
     }
     const [first, ...rest] = current.shape;
     const spikes = allocate([constantInput ? first * steps : first, ...rest]);

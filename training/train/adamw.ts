@@ -1,7 +1,6 @@
 /** AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as PyTorch's AdamW computes it, in single precision. */
 
 import type { TrainingConfig } from '../config/config.js';
-import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { NamedArray } from '../model/parameters.js';
 
 export type OptimizerConfig = TrainingConfig['optimizer'];
@@ -31,16 +30,8 @@ export class AdamW {
    * One step; all parameters decay, those of tdBN too, as in the authors' code.
    *
    * @param gradients by parameter name, one for each
-   * @throws FsvaeError `input` before anything is changed, naming the first gradient that is not finite
    */
   step(gradients: ReadonlyMap<string, Float32Array>): void {
-    for (const { name } of this.parameters) {
-      const gradient = gradients.get(name);
-      if (gradient === undefined) throw new Error(`no gradient of ${name}`);
-      if (!gradient.every((value) => Number.isFinite(value))) {
-        throw new FsvaeError('input', `the gradient of ${name} is not finite`);
-      }
-    }
     this.updates++;
     const { learningRate, weightDecay, beta1, beta2, epsilon } = this.config;
     const decay = 1 - learningRate * weightDecay;
