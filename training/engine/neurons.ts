@@ -50,7 +50,7 @@ export function channelMoments(x: Float32Array, channels: number): Moments {
  * @param scale factor of each channel, `shift` its offset: tdBN as an affine map
  * @param spikes T * M, written
  * @param membranes T * M, written where given
- * @param residue M membranes after reset, read before the first step and written after the last, where given
+ * @param residue M membranes after reset, read before the first step (zero at the start of an image) and written after the last
  * @returns how many spikes
  */
 export function lifForward(
@@ -60,8 +60,8 @@ export function lifForward(
   { steps, neurons, channels, constantInput }: NeuronShape,
   { tau, threshold }: NeuronConstants,
   spikes: Float32Array,
-  membranes?: Float32Array,
-  residue: Float32Array = new Float32Array(neurons),
+  membranes: Float32Array | undefined,
+  residue: Float32Array,
 ): number {
   const vth = Math.fround(threshold);
   const leak = Math.fround(tau);
@@ -74,11 +74,10 @@ export function lifForward(
         const m = block + c;
         const current = Math.fround(Math.fround(x[source + m] * scale[c]) + shift[c]);
         const u = Math.fround(Math.fround(leak * residue[m]) + current);
-        // Not u <= vth: NaN must not fire.
-        const fires = u > vth;
-        if (fires) count++;
-        spikes[base + m] = fires ? 1 : 0;
-        residue[m] = fires ? 0 : u;
+        const spike = u > vth ? 1 : 0;
+        count += spike;
+        spikes[base + m] = spike;
+        residue[m] = u * (1 - spike);
         if (membranes !== undefined) membranes[base + m] = u;
       }
     }
@@ -103,6 +102,7 @@ export interface NeuronGradients {
  * @param x currents before tdBN
  * @param inverse 1 / sqrt(variance + epsilon) of each channel
  * @param gain alpha * threshold * gamma of each channel
+ * @param later M numbers of scratch
  * @param dx gradient of x, written; may not be dSpikes
  */
 export function lifBackward(
@@ -115,33 +115,40 @@ export function lifBackward(
   gain: Float64Array,
   { steps, neurons, channels, constantInput }: NeuronShape,
   { tau, threshold, surrogate }: NeuronConstants,
+  later: Float32Array,
   dx: Float32Array,
 ): NeuronGradients {
-  const { centre, halfWidth, height } = surrogate;
+  const { centre, halfWidth } = surrogate;
+  const height = Math.fround(surrogate.height);
   const vth = Math.fround(threshold);
-  const beta = new Float64Array(channels);
-  const normalised = new Float64Array(channels);
-  const later = new Float32Array(neurons); // gradient of the membrane one step later
+  const leak = Math.fround(tau);
+  const cost = Math.fround(spikeCost);
+  later.fill(0); // the gradient of each membrane one step later
   if (constantInput) dx.fill(0);
+  // Three passes of simple loops: together they are faster than one that does it all.
   for (let t = steps - 1; t >= 0; t--) {
     const base = t * neurons;
-    const target = constantInput ? 0 : base;
-    for (let block = 0; block < neurons; block += channels) {
-      for (let c = 0; c < channels; c++) {
-        const m = block + c;
-        const u = membranes[base + m];
-        const through = tau * later[m];
-        const dSpike = dSpikes[base + m] + spikeCost - through * u;
-        const kept = u > vth ? 0 : through;
-        const d = (Math.abs(u - centre) < halfWidth ? dSpike * height : 0) + kept;
-        later[m] = d;
-        beta[c] += d;
-        normalised[c] += d * (x[target + m] - mean[c]) * inverse[c];
-        if (constantInput) dx[m] += d;
-        else dx[base + m] = d;
-      }
+    for (let m = 0; m < neurons; m++) {
+      const u = membranes[base + m];
+      const through = Math.fround(leak * later[m]);
+      const dSpike = Math.fround(Math.fround(dSpikes[base + m] + cost) - Math.fround(through * u));
+      const kept = u > vth ? 0 : through;
+      const slope = Math.abs(u - centre) < halfWidth ? height : 0;
+      later[m] = Math.fround(Math.fround(dSpike * slope) + kept);
+    }
+    if (!constantInput) dx.set(later, base);
+    else for (let m = 0; m < neurons; m++) dx[m] += later[m];
+  }
+  const beta = new Float64Array(channels);
+  const normalised = new Float64Array(channels);
+  for (let block = 0; block < dx.length; block += channels) {
+    for (let c = 0; c < channels; c++) {
+      const d = dx[block + c];
+      beta[c] += d;
+      normalised[c] += d * (x[block + c] - mean[c]);
     }
   }
+  for (let c = 0; c < channels; c++) normalised[c] *= inverse[c];
   const repeats = constantInput ? steps : 1;
   const rows = (steps * neurons) / channels;
   const slope = gain.map((value, c) => value * inverse[c]);

@@ -49,7 +49,22 @@ export interface ForwardOptions {
   readonly residue?: Float32Array;
 }
 
+/** Memory that is used again: a fresh page costs more than what is done with it. */
+class Scratch {
+  private buffer = new Float32Array(0);
+
+  /** So many numbers of any value; those of the last call are lost. */
+  take(size: number): Float32Array {
+    if (this.buffer.length < size) this.buffer = new Float32Array(size);
+    return this.buffer.subarray(0, size);
+  }
+}
+
+/** One step of neurons, used by one layer after the other. */
+const oneStep = new Scratch();
+
 export class SpikingLayer {
+  private readonly membranes = new Scratch();
   private kept: Kept | undefined;
   /** How many the last forward pass gave. */
   spikes = 0;
@@ -107,8 +122,17 @@ export class SpikingLayer {
     const [first, ...rest] = current.shape;
     const spikes = allocate([constantInput ? first * steps : first, ...rest]);
     const shape = { steps, neurons: spikes.size / steps, channels, constantInput };
-    const membranes = keep ? new Float32Array(spikes.size) : undefined;
-    this.spikes = lifForward(values(current), scale, shift, shape, this.constants, values(spikes), membranes, residue);
+    const membranes = keep ? this.membranes.take(spikes.size) : undefined;
+    this.spikes = lifForward(
+      values(current),
+      scale,
+      shift,
+      shape,
+      this.constants,
+      values(spikes),
+      membranes,
+      residue ?? oneStep.take(shape.neurons).fill(0),
+    );
     if (membranes !== undefined && moments !== undefined) {
       this.kept = { input, current, membranes, moments, inverse, shape };
     } else {
@@ -163,6 +187,7 @@ export class SpikingLayer {
       this.gain(),
       shape,
       this.constants,
+      oneStep.take(shape.neurons),
       values(d),
     );
     tf.dispose([dSpikes, current]);
