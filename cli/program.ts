@@ -32,6 +32,7 @@ import { GoldenModel } from '../runtime-ts/golden.js';
 import { encodeModel, modelHash } from '../runtime-ts/model-file.js';
 import { proveBounds, signedBits } from '../runtime-ts/bounds.js';
 import { convertCheckpoint } from './convert.js';
+import { evaluateCommand, type EvaluateFlags } from './evaluate.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { DEFAULT_MODEL, type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
 import { expectedModel, openPort, startBuild } from './targets.js';
@@ -447,6 +448,10 @@ class Commands {
   train(flags: TrainFlags): Promise<void> {
     return trainCommand(flags, { stderr: this.terminal.stderr, say: (line) => this.say(line) });
   }
+
+  evaluate(checkpoint: string, flags: EvaluateFlags): Promise<void> {
+    return evaluateCommand(checkpoint, flags, { stderr: this.terminal.stderr, say: (line) => this.say(line) });
+  }
 }
 
 interface BuiltProject {
@@ -598,6 +603,19 @@ export function makeProgram(terminal: Terminal): Command {
     .option('--limit <images>', 'use no more images than this', positiveInteger)
     .option('--steps <count>', 'stop once so many steps are done in all', positiveInteger)
     .action((flags: TrainFlags) => commands.train(flags));
+
+  program
+    .command('eval')
+    .argument('<checkpoint>', 'a checkpoint with encoder and posterior')
+    .description('Reconstructs test images with the float network and with its integer decoder.')
+    .requiredOption('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
+    .addOption(new Option('--split <half>', 'which half of the data').choices(['train', 'test']).default('test'))
+    .option('-n, --images <count>', 'how many, from the first', positiveInteger, 1000)
+    .option('--bits <list>', 'weight bits of the integer decoder (default 8)')
+    .option('--tau <number>', 'leak of the checkpoint, a multiple of 1/256 (default 0.25)', realNumber)
+    .option('--threshold <number>', 'firing threshold of the checkpoint (default 0.2)', realNumber)
+    .option('--json', 'one JSON object on stdout')
+    .action((checkpoint: string, flags: EvaluateFlags) => commands.evaluate(checkpoint, flags));
 
   program
     .command('boards')

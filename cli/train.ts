@@ -1,4 +1,4 @@
-/** `fsvae-codegen train`. The only way from the command line into training/, whose engine need not be installed. */
+/** `fsvae-codegen train`, and the only way from the command line into training/, whose engine need not be installed. */
 
 import { FsvaeError } from '../runtime-ts/errors.js';
 
@@ -18,11 +18,12 @@ export interface TrainOutput {
 }
 
 /** The engine is an optional peer of this package: 54 MB that who only generates firmware has no use for. */
-async function loadTraining() {
+export async function loadTraining() {
   try {
     return {
       ...(await import('../training/config/config.js')),
       ...(await import('../training/data/open.js')),
+      ...(await import('../training/train/evaluate.js')),
       ...(await import('../training/train/trainer.js')),
     };
   } catch (error) {

@@ -59,6 +59,7 @@ describe('command line', function () {
       'check',
       'convert',
       'train',
+      'eval',
       'boards',
       'ports',
     ]) {

@@ -4,9 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
+import { imageBatch } from '../../training/data/image-set.js';
+import { openImages } from '../../training/data/open.js';
 import { writeMadeImages } from './made-images.js';
 
+const upTo16 = Uint8Array.from({ length: 16 }, (_, i) => i);
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 
 /** The chain of docs/training.md at the smallest size that draws something. */
@@ -43,6 +47,15 @@ describe('from pixels to generated C', function () {
     const drawn = succeeds('simulate', '--board', 'host', '-m', 'int.safetensors', '-n', '8', '--json');
     const { bitExact, done } = JSON.parse(drawn) as { bitExact: boolean; done: number };
     expect([bitExact, done]).to.deep.equal([true, 8]);
+    const scores = succeeds('eval', 'run/model.safetensors', '-d', 'data', '--json');
+    const { images, floatMse, integerMse } = JSON.parse(scores) as Record<string, number>;
+    expect(images).to.equal(upTo16.length);
+    // Better than knowing nothing: one grey for all.
+    const pixels = imageBatch(openImages(join(folder, 'data'), 'test', { channels: 1, size: 8 }), upTo16);
+    const mean = pixels.reduce((sum, value) => sum + value, 0) / pixels.length;
+    const variance = pixels.reduce((sum, value) => sum + (value - mean) ** 2, 0) / pixels.length;
+    expect(floatMse).to.be.below(variance).and.above(0);
+    expect(integerMse).to.be.closeTo(floatMse, 0.05 * floatMse);
     // Not a network that has died: its images differ from one another.
     succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--png', 'a.png');
     succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--seed', '100', '--png', 'b.png');
@@ -59,8 +72,13 @@ describe('from pixels to generated C', function () {
     ],
     [['train', '-c', 'config.json', '-d', 'none', '-o', 'x'], EXIT_CODES.usage, /--data "none" is no folder/],
     [['train', '-c', 'config.json', '-d', 'data', '-o', 'x', '--resume'], EXIT_CODES.usage, /to resume from/],
+    [
+      ['eval', join(PACKAGE_ROOT, 'models/tiny/tiny.safetensors'), '-d', 'data'],
+      EXIT_CODES.input,
+      /holds no encoder\.0\.weight/,
+    ],
   ] as const) {
-    it(`fsvae-codegen ${args.join(' ')}: one line, exit code ${code}`, () => {
+    it(`fsvae-codegen ${args.join(' ').replace(PACKAGE_ROOT, '.')}: one line, exit code ${code}`, () => {
       const { code: actual, err } = run(...args);
       const lines = err.trimEnd().split('\n');
       expect(lines[lines.length - 1])

@@ -145,13 +145,14 @@ export class Fsvae {
     layers: readonly SpikingLayer[],
     input: tf.Tensor,
     options: { steps: number; mode: Mode; keep?: boolean },
+    residues?: readonly Float32Array[],
   ): tf.Tensor {
     let x = input;
-    for (const layer of layers) {
-      const spikes = layer.forward(x, options);
+    layers.forEach((layer, i) => {
+      const spikes = layer.forward(x, residues === undefined ? options : { ...options, residue: residues[i] });
       if (x !== input && options.keep !== true) x.dispose();
       x = spikes;
-    }
+    });
     return x;
   }
 
@@ -164,8 +165,9 @@ export class Fsvae {
   }
 
   /**
-   * The posterior's input, concat(x_E[t], z[t-1]): z is found step by step, each time by a pass over all steps so far, in
-   * training with their batch's statistics. No gradient goes this way.
+   * The posterior's input, concat(x_E[t], z[t-1]). z is found step by step: in training each time by a pass over all steps so
+   * far, with their batch's statistics, as in the authors' code; in evaluation, where nothing depends on the batch, step
+   * after step. No gradient goes this way.
    */
   private posteriorInput(latent: tf.Tensor, choices: Uint8Array, steps: number, mode: Mode): tf.Tensor2D {
     const { latentChannels: c, choices: k } = this.config.model;
@@ -174,18 +176,29 @@ export class Fsvae {
     const found = new Float32Array(rows * 2 * c);
     const x = values(latent);
     for (let row = 0; row < rows; row++) found.set(x.subarray(row * c, (row + 1) * c), row * 2 * c);
+    const residues = this.residues(this.posterior, batch);
+    const rowsOf = (from: number, to: number): tf.Tensor2D =>
+      upload<tf.Rank.R2>(found.subarray(from * batch * 2 * c, to * batch * 2 * c), [(to - from) * batch, 2 * c]);
     for (let t = 0; t + 1 < steps; t++) {
-      const soFar = upload<tf.Rank.R2>(found.subarray(0, (t + 1) * batch * 2 * c), [(t + 1) * batch, 2 * c]);
-      const outputs = this.run(this.posterior, soFar, { steps: t + 1, mode });
+      const input = mode === 'train' ? rowsOf(0, t + 1) : rowsOf(t, t + 1);
+      const outputs =
+        mode === 'train'
+          ? this.run(this.posterior, input, { steps: t + 1, mode })
+          : this.run(this.posterior, input, { steps: 1, mode }, residues);
       const z = new Float32Array(batch * c);
-      const range = [t * batch * c, (t + 1) * batch * c] as const;
-      pick(values(outputs).subarray(range[0] * k), choices.subarray(...range), k, z);
+      const all = values(outputs);
+      pick(all.subarray(all.length - z.length * k), choices.subarray(t * z.length, (t + 1) * z.length), k, z);
       for (let n = 0; n < batch; n++) {
         found.set(z.subarray(n * c, (n + 1) * c), ((t + 1) * batch + n) * 2 * c + c);
       }
-      tf.dispose([soFar, outputs]);
+      tf.dispose([input, outputs]);
     }
     return upload<tf.Rank.R2>(found, [rows, 2 * c]);
+  }
+
+  /** Membranes for going step by step through fully connected layers. */
+  private residues(layers: readonly SpikingLayer[], batch: number): Float32Array[] {
+    return layers.map(({ parameters }) => new Float32Array(batch * parameters.bias.data.length));
   }
 
   /** The prior's input z[t-1]: the posterior's spikes, or where scheduled sampling says so, the prior's own guess. */
@@ -344,16 +357,16 @@ export class Fsvae {
     return scoped(() => {
       this.load();
       const { latentChannels: c, choices: k } = this.config.model;
-      const residues = this.prior.map(({ parameters }) => new Float32Array(count * parameters.bias.data.length));
-      const z = new Float32Array(steps * count * c);
+      const residues = this.residues(this.prior, count);
+      const perStep = count * c;
+      const z = new Float32Array(steps * perStep);
       for (let t = 0; t < steps; t++) {
-        const before = t === 0 ? new Float32Array(count * c) : z.slice((t - 1) * count * c, t * count * c);
-        let x: tf.Tensor = upload<tf.Rank.R2>(before, [count, c]);
-        this.prior.forEach((layer, i) => {
-          x = layer.forward(x, { steps: 1, mode: 'evaluate', residue: residues[i] });
-        });
-        const range = [t * count * c, (t + 1) * count * c] as const;
-        pick(values(x), choices.subarray(...range), k, z.subarray(...range));
+        const before = t === 0 ? new Float32Array(perStep) : z.subarray((t - 1) * perStep, t * perStep);
+        const input = upload<tf.Rank.R2>(before, [count, c]);
+        const outputs = this.run(this.prior, input, { steps: 1, mode: 'evaluate' }, residues);
+        const range = [t * perStep, (t + 1) * perStep] as const;
+        pick(values(outputs), choices.subarray(...range), k, z.subarray(...range));
+        tf.dispose([input, outputs]);
       }
       return this.decode(upload<tf.Rank.R2>(z, [steps * count, c]), steps, 'evaluate', false).images;
     });
