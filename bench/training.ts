@@ -2,7 +2,7 @@
  * Images a second of one training step: forward, backward and AdamW, on this machine's one thread.
  *
  *   npm run bench:training                       hidden channels 8 16 32 64, C = 64, k = 10, T = 8, batch of 64
- *   npm run bench:training -- --size full        the paper's network; a batch of 16 takes 2 GB
+ *   npm run bench:training -- --size full        the paper's network
  *   npm run bench:training -- --json             one JSON object
  */
 
@@ -63,6 +63,7 @@ async function bench(flags: { size: keyof typeof SIZES; batch: number; steps: nu
     steps: flags.steps,
     imagesPerSecond: median(wall),
     imagesPerProcessorSecond: median(processor),
+    peakMemoryMiB: process.resourceUsage().maxRSS / 1024,
     load: loadavg()[0],
   };
   process.stdout.write(
@@ -70,7 +71,7 @@ async function bench(flags: { size: keyof typeof SIZES; batch: number; steps: nu
       ? `${JSON.stringify(result)}\n`
       : `${engine}\n${flags.size}, batch of ${flags.batch}, median of ${flags.steps} steps: ` +
           `${result.imagesPerSecond.toFixed(1)} images/s, ${result.imagesPerProcessorSecond.toFixed(1)} a second of ` +
-          `processor time; load average ${result.load.toFixed(1)}\n`,
+          `processor time; ${result.peakMemoryMiB.toFixed(0)} MiB at most; load average ${result.load.toFixed(1)}\n`,
   );
 }
 

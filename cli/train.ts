@@ -17,7 +17,7 @@ export interface TrainOutput {
   say(line: string): void;
 }
 
-/** The engine is an optional peer of this package: 54 MB that who only generates firmware has no use for. */
+/** The engine is an optional peer of this package: 66 MB that who only generates firmware has no use for. */
 export async function loadTraining() {
   try {
     return {

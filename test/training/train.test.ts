@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -207,6 +207,18 @@ describe('training runs', function () {
     tensors.delete('optimizer.second.encoder.1.weight');
     writeFileSync(path, encodeSafetensors(tensors, metadata));
     await refused(() => run('one', { resume: true }), 'input', /"optimizer\.second\.encoder\.1\.weight" is missing/);
+  });
+
+  it('a batch that does not fit the engine is refused, not computed in the wrong place', () => {
+    const module = new URL('../../training/engine/wasm.js', import.meta.url).href;
+    const script = `import { allocate, startEngine } from ${JSON.stringify(module)};
+      await startEngine();
+      let count = 0;
+      try { for (; count < 20; count++) allocate([2 ** 26]); } catch (error) { console.log(count, error.kind, error.message); }`;
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(child.stdout, child.stderr).to.match(
+      /^15 usage .*4 GiB of memory do not hold .*\[67108864\].*lower batchSize\n$/,
+    );
   });
 
   describe('files are whole at every moment', () => {
