@@ -56,7 +56,13 @@ describe('training runs', function () {
 
   function run(
     out: string,
-    options: { config?: TrainingConfig; resume?: boolean; steps?: number; stopped?: () => boolean } = {},
+    options: {
+      config?: TrainingConfig;
+      resume?: boolean;
+      steps?: number;
+      stopped?: () => boolean;
+      images?: ImageSet;
+    } = {},
   ): Promise<TrainResult> {
     return train({
       config: tinyConfig(),
@@ -192,6 +198,12 @@ describe('training runs', function () {
       () => run('few', { config: tinyConfig({ batchSize: 41 }) }),
       'usage',
       /there are 40 images, fewer than batchSize, 41/,
+    );
+    const fewer = openImages(join(folder, 'data'), 'train', { channels: 1, size: 8, limit: 39 });
+    await refused(
+      () => run('one', { resume: true, images: fewer }),
+      'usage',
+      /trained on other images \(40 images, CRC-32 [0-9a-f]{8}; these are 39 images/,
     );
     const path = join(folder, 'one', 'checkpoint.safetensors');
     const whole = readFileSync(path);

@@ -34,12 +34,13 @@ function networkTensors(parameters: Parameters, config: TrainingConfig): Map<str
   return new Map(arrays.map((array) => [array.name, floats(array)]));
 }
 
-/** Everything that the run needs to go on. */
+/** Everything that the run needs to go on. @param images fingerprint of what it is trained on */
 export function encodeRun(
   config: TrainingConfig,
   parameters: Parameters,
   optimizer: AdamW,
   position: RunPosition,
+  images: string,
 ): Uint8Array {
   const tensors = networkTensors(parameters, config);
   parameters.trained.forEach(({ name, shape }, i) => {
@@ -52,6 +53,7 @@ export function encodeRun(
     version: VERSION,
     config: JSON.stringify(config),
     position: JSON.stringify(position),
+    images,
   });
 }
 
@@ -76,6 +78,7 @@ export function encodeNetwork(config: TrainingConfig, parameters: Parameters, st
 export interface SavedRun {
   readonly config: TrainingConfig;
   readonly position: RunPosition;
+  readonly images: string;
   /** Fills parameters and moments from the file. @throws FsvaeError `input` naming a tensor that is missing or misshaped */
   restore(parameters: Parameters, optimizer: AdamW): void;
 }
@@ -119,6 +122,7 @@ export function readRun(path: string): SavedRun {
   return {
     config,
     position,
+    images: metadata['images'] ?? '',
     restore: (parameters, optimizer) => {
       for (const { name, shape, data } of [...parameters.trained, ...parameters.running]) fill(name, shape, data);
       parameters.trained.forEach(({ name, shape }, i) => {

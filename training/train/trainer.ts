@@ -2,6 +2,7 @@
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
 import { type ProgressOptions, startProgress } from '../../harness/progress.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
@@ -103,6 +104,8 @@ class Run {
   readonly model: Fsvae;
   position: RunPosition = { step: 0, epoch: 0, stepOfEpoch: 0 };
   private readonly stepsPerEpoch: number;
+  /** Of the images: with others a run would go on, but not to the same numbers. */
+  private readonly fingerprint: string;
   private saved = performance.now();
   private order: { readonly epoch: number; readonly indices: Uint32Array } | undefined;
 
@@ -115,6 +118,7 @@ class Run {
       );
     }
     this.stepsPerEpoch = Math.floor(images.count / config.batchSize);
+    this.fingerprint = `${images.count} images, CRC-32 ${crc32(images.pixels).toString(16).padStart(8, '0')}`;
     const path = join(out, RUN_FILES.checkpoint);
     this.parameters = createParameters(config.model, config.seed);
     if (existsSync(path) !== resume) {
@@ -133,6 +137,13 @@ class Run {
         throw new FsvaeError(
           'usage',
           `${path} was trained with another config, it differs in ${other.join(', ')}: give that one, or another --out`,
+        );
+      }
+      if (saved.images !== this.fingerprint) {
+        throw new FsvaeError(
+          'usage',
+          `${path} was trained on other images (${saved.images}; these are ${this.fingerprint}): give the same --data and ` +
+            '--limit, or another --out',
         );
       }
       saved.restore(this.parameters, this.optimizer);
@@ -185,7 +196,7 @@ class Run {
     const { config, out } = this.options;
     const network = join(out, RUN_FILES.network);
     writeWhole(network, encodeNetwork(config, this.parameters, this.position.step));
-    const run = encodeRun(config, this.parameters, this.optimizer, this.position);
+    const run = encodeRun(config, this.parameters, this.optimizer, this.position, this.fingerprint);
     writeWhole(join(out, RUN_FILES.checkpoint), run);
     this.saved = performance.now();
     return network;
