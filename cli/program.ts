@@ -600,6 +600,7 @@ export function makeProgram(terminal: Terminal): Command {
     .requiredOption('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
     .requiredOption('-o, --out <folder>', 'where checkpoint, network, log and pictures go')
     .option('--resume', 'go on with the run in that folder')
+    .option('--from <checkpoint>', 'begin with the weights of a checkpoint that has encoder and posterior: fine-tuning')
     .option('--limit <images>', 'use no more images than this', positiveInteger)
     .option('--steps <count>', 'stop once so many steps are done in all', positiveInteger)
     .action((flags: TrainFlags) => commands.train(flags));

@@ -1,5 +1,6 @@
 /** `fsvae-codegen train`, and the only way from the command line into training/, whose engine need not be installed. */
 
+import { readCheckpoint } from '../codegen/checkpoint/checkpoint.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 
 export interface TrainFlags {
@@ -7,6 +8,7 @@ export interface TrainFlags {
   readonly data: string;
   readonly out: string;
   readonly resume?: boolean;
+  readonly from?: string;
   readonly limit?: number;
   readonly steps?: number;
 }
@@ -46,7 +48,7 @@ function importFlags({ tau, threshold }: { readonly tau: number; readonly thresh
 
 /** Trains, or goes on; the first interrupt stops after the step and saves, the second ends at once. */
 export async function trainCommand(flags: TrainFlags, { stderr, say }: TrainOutput): Promise<void> {
-  const { readConfig, openImages, train } = await loadTraining();
+  const { readConfig, readTrainedNetwork, openImages, train } = await loadTraining();
   const config = readConfig(flags.config);
   const { channels, imageSize } = config.model;
   const images = openImages(flags.data, 'train', {
@@ -63,6 +65,7 @@ export async function trainCommand(flags: TrainFlags, { stderr, say }: TrainOutp
       images,
       out: flags.out,
       resume: flags.resume === true,
+      ...(flags.from === undefined ? {} : { from: readTrainedNetwork(readCheckpoint(flags.from), config.neuron) }),
       ...(flags.steps === undefined ? {} : { steps: flags.steps }),
       stream: stderr,
       say,

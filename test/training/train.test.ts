@@ -19,6 +19,7 @@ import { Fsvae } from '../../training/model/fsvae.js';
 import { createParameters } from '../../training/model/parameters.js';
 import { AdamW } from '../../training/train/adamw.js';
 import { readRun, writeWhole } from '../../training/train/checkpoint.js';
+import { readTrainedNetwork, type TrainedNetwork } from '../../training/train/evaluate.js';
 import { train, type TrainResult } from '../../training/train/trainer.js';
 import { writeMadeImages } from './made-images.js';
 
@@ -62,6 +63,7 @@ describe('training runs', function () {
       steps?: number;
       stopped?: () => boolean;
       images?: ImageSet;
+      from?: TrainedNetwork;
     } = {},
   ): Promise<TrainResult> {
     return train({
@@ -120,6 +122,23 @@ describe('training runs', function () {
     expect(bytes('parts', 'pictures', 'epoch-0003-samples.png')).to.deep.equal(
       bytes('whole', 'pictures', 'epoch-0003-samples.png'),
     );
+  });
+
+  it('begins with the weights of another checkpoint, with another T too', async () => {
+    await run('first', { steps: 5 });
+    const from = readTrainedNetwork(readCheckpoint(join(folder, 'first', 'model.safetensors')), {});
+    const shorter = tinyConfig({ model: { ...TINY, timeSteps: 4 }, optimizer: { learningRate: 1e-8 } });
+    await run('tuned', { config: shorter, from, steps: 1 });
+    const weight = (out: string): ArrayLike<number> =>
+      readCheckpoint(join(folder, out, 'model.safetensors')).tensors.get('decoder.0.weight')!.data;
+    for (let i = 0; i < 10; i++) expect(weight('tuned')[i]).to.be.closeTo(weight('first')[i], 1e-7);
+    const wider = tinyConfig({ model: { ...TINY, latentChannels: 5 } });
+    await refused(
+      () => run('wider', { config: wider, from }),
+      'usage',
+      /another one than the config's: model\.latentChannels/,
+    );
+    await refused(() => run('tuned', { config: shorter, from, resume: true }), 'usage', /--from begins a run/);
   });
 
   it('other seeds are other runs', async () => {

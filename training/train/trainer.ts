@@ -14,6 +14,7 @@ import { Fsvae, type StepResult } from '../model/fsvae.js';
 import { createParameters, type Parameters } from '../model/parameters.js';
 import { NotFinite } from '../model/spiking-layer.js';
 import { AdamW } from './adamw.js';
+import type { TrainedNetwork } from './evaluate.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
 
 /** Files of a run's folder. */
@@ -37,6 +38,8 @@ export interface TrainOptions {
   /** Folder of the run. */
   readonly out: string;
   readonly resume: boolean;
+  /** A new run begins with these weights and running statistics instead of random ones: fine-tuning. */
+  readonly from?: TrainedNetwork;
   /** Stop once so many steps are done in all, earlier runs of the folder included. */
   readonly steps?: number;
   readonly stream: ProgressOptions['stream'];
@@ -149,7 +152,24 @@ class Run {
       saved.restore(this.parameters, this.optimizer);
       this.position = saved.position;
     }
+    if (options.from !== undefined) this.beginWith(options.from);
     this.model = new Fsvae(config, this.parameters);
+  }
+
+  /** T may be another: no weight depends on it. */
+  private beginWith({ config, parameters }: TrainedNetwork): void {
+    if (this.options.resume)
+      throw new FsvaeError('usage', '--from begins a run and --resume goes on with one: give one');
+    const { timeSteps } = this.options.config.model;
+    const other = changedFields({ ...config.model, timeSteps }, this.options.config.model);
+    if (other.length > 0) {
+      throw new FsvaeError(
+        'usage',
+        `the network of --from is another one than the config's: model.${other.join(', model.')}`,
+      );
+    }
+    this.parameters.trained.forEach(({ data }, i) => data.set(parameters.trained[i].data));
+    this.parameters.running.forEach(({ data }, i) => data.set(parameters.running[i].data));
   }
 
   get totalSteps(): number {
