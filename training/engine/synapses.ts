@@ -12,7 +12,7 @@ import { allocate, upload, values } from './wasm.js';
 
 /** From spikes (or an image) to currents without bias. */
 export interface Synapses {
-  /** Lays the weights out; tensors live until the caller's tidy ends. */
+  /** Lays the weights out; tensors live until the caller's scope ends. */
   load(weight: Float32Array): void;
   forward(x: tf.Tensor): tf.Tensor;
   /** Gradient of x from that of forward(x). */

@@ -85,7 +85,7 @@ export class SpikingLayer {
     return this.parameters.name;
   }
 
-  /** Lays the weights out for the engine; they live until the caller's tidy ends. */
+  /** Lays the weights out for the engine; they live until the caller's scope ends. */
   load(): void {
     this.synapses.load(this.parameters.weight.data);
   }
