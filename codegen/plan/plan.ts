@@ -13,6 +13,7 @@ import {
   groupInputs,
   type MapActivity,
   observe,
+  type RowReads,
   spikesPerImage,
 } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
@@ -59,6 +60,12 @@ export interface PlannedLayer extends PlannedBase, Choice {
   readonly layer: LinearLayer | ConvTransposeLayer;
 }
 
+/** A hidden layer of the prior. */
+export interface PlannedHiddenLayer extends PlannedLayer {
+  /** Of the images that the plan looked at. */
+  readonly rowReads: RowReads;
+}
+
 /** The prior's last layer, evaluated only where chosen. */
 export interface PlannedLazyLayer extends PlannedBase {
   readonly layer: LinearLayer;
@@ -75,7 +82,7 @@ export interface Plan {
   readonly trainBits: 16 | 32;
   /** Bits of the membranes that are kept between steps: 16 or 32 (rule B3). */
   readonly membraneBits: 16 | 32;
-  readonly hidden: readonly PlannedLayer[];
+  readonly hidden: readonly PlannedHiddenLayer[];
   readonly lazy: PlannedLazyLayer;
   readonly decoderInput: PlannedLayer;
   readonly decoder: readonly PlannedLayer[];
@@ -340,7 +347,7 @@ function chooseKernels(
   boundsOf: (name: string) => LayerBounds,
   arenaOf: (choose: (layer: SpikingLayer) => Choice) => Arena,
   room: number,
-): { choose: (layer: SpikingLayer) => Choice; arena: Arena } {
+): { choose: (layer: SpikingLayer) => Choice; arena: Arena; activity: Activity } {
   const choices = new Map<string, Choice>();
   const choose = (layer: SpikingLayer): Choice => choices.get(layer.name)!;
   const layers = [...model.prior.slice(0, -1), model.decoderInput, ...model.decoder];
@@ -390,7 +397,7 @@ function chooseKernels(
     return simulated.get(key)!;
   };
   while (slotChoices(hidden, choose, cyclesOf).some(({ layer, choice }) => improve(layer, choice)));
-  return { choose, arena };
+  return { choose, arena, activity };
 }
 
 /**
@@ -431,7 +438,7 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
   const membraneBits = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16) ? 16 : 32;
   const trainBits = model.config.timeSteps <= 16 ? 16 : 32;
   const { channels, imageSize, timeSteps, latentChannels } = model.config;
-  const { choose, arena } = chooseKernels(
+  const { choose, arena, activity } = chooseKernels(
     model,
     boundsOf,
     (choice) => placeBuffers(buffers(model, trainBits / 8, membraneBits / 8, choice)),
@@ -445,7 +452,10 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
     rows,
     trainBits,
     membraneBits,
-    hidden: model.prior.slice(0, -1).map(blocked),
+    hidden: model.prior.slice(0, -1).map((layer) => ({
+      ...blocked(layer),
+      rowReads: cacheReads(activity.steps.get(layer)!, choose(layer).slots),
+    })),
     lazy: { ...base(last), layer: last, row: model.prior.length },
     decoderInput: blocked(model.decoderInput),
     decoder: model.decoder.map(blocked),
