@@ -216,7 +216,7 @@ function lazyRows(layer: LinearLayer): Uint32Array {
   for (let o = 0; o < outFeatures; o++) {
     for (let i = 0; i < inFeatures; i++) {
       const value = weight[o * inFeatures + i];
-      if (weightBits === 8) words[o * rowLength + (i >> 2)] |= (value & 0xff) << (8 * (i & 3));
+      if (weightBits === 8) words[o * rowLength + (i >> 2)] |= (value + 128) << (8 * (i & 3));
       else words[o * rowLength + (i >> 3)] |= (value + 8) << (8 * (i & 3) + 4 * ((i >> 2) & 1));
     }
     words.set(params.subarray(o * paramWords, (o + 1) * paramWords), o * rowLength + weightWords);

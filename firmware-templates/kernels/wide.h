@@ -36,13 +36,19 @@
 #define FSVAE_BYTES_BYTES 16u  /* of a row of bytes */
 #define FSVAE_HALVES_BYTES 32u /* of a row of halves */
 
-#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
+/* Bytes of code in the assembly: of one event, and from the jump to the last sixteen of them. */
+#if defined(FSVAE_ARMV6M)
 #define FSVAE_WIDE_ASSEMBLY 1
-/* Bytes of code in wide_armv6m.S: of one event, and from the jump to the last sixteen of them. */
 #define FSVAE_BYTES_EVENT 40u
 #define FSVAE_BYTES_SKIP 666u
 #define FSVAE_HALVES_EVENT 26u
 #define FSVAE_HALVES_SKIP 442u
+#elif defined(FSVAE_ARMV7EM)
+#define FSVAE_WIDE_ASSEMBLY 1
+#define FSVAE_BYTES_EVENT 40u
+#define FSVAE_BYTES_SKIP 668u
+#define FSVAE_HALVES_EVENT 30u
+#define FSVAE_HALVES_SKIP 508u
 #endif
 
 /* One block while it runs. */
@@ -361,11 +367,23 @@ typedef union {
     uint32_t pair;
 } fsvae_train_pair;
 
+#if defined(FSVAE_ARMV7EM)
+/* From rest, and straight to where the trains belong: neither reads nor writes the cells. */
+void fsvae_rest_wide_bytes(const fsvae_wide_run *run, fsvae_train_pair *trains);
+void fsvae_rest_wide_halves(const fsvae_wide_run *run, fsvae_train_pair *trains);
+#endif
+
 /* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
 static FSVAE_INLINE void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train_pair *trains,
                                           uint32_t neuron, const fsvae_watch *watch)
 {
     const fsvae_wide_cells *cells = run->cells;
+#if defined(FSVAE_ARMV7EM)
+    if (!fsvae_wide_probing(layer, watch)) {
+        (layer->kernel == FSVAE_KERNEL_HALVES ? fsvae_rest_wide_halves : fsvae_rest_wide_bytes)(run, trains);
+        return;
+    }
+#endif
     fsvae_wide_rest(run->cells);
     if (fsvae_wide_probing(layer, watch)) {
         void (*volatile probed)(const fsvae_layer *, const fsvae_wide_run *, uint32_t, const fsvae_watch *) =
