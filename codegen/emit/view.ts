@@ -134,6 +134,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
   }));
   const lazy = {
     ...layerFields(plan, plan.lazy.layer, plan.lazy.bounds),
+    sumsOffset: sectionOf(plan, plan.lazy.layer, 'sums').offset,
     rowWords: lazyRowWords(plan.lazy.layer),
     weightWords: lazyWeightWords(plan.lazy.layer),
     spreadWords: lazySpreadWords(plan.lazy.layer),

@@ -224,6 +224,13 @@ function lazyRows(layer: LinearLayer): Uint32Array {
   return words;
 }
 
+/** Sum of all weights of each row: prior.h. */
+function rowSums({ inFeatures, outFeatures, weight }: LinearLayer): number[] {
+  return Array.from({ length: outFeatures }, (_, o) =>
+    weight.subarray(o * inFeatures, (o + 1) * inFeatures).reduce((sum, value) => sum + value, 0),
+  );
+}
+
 function readoutRuns(layer: ReadoutLayer): Uint32Array {
   const { inChannels, outChannels, weight, weightBits } = layer;
   // One run over all positions: a nibble layer's dot products index nibbles, so positions need not begin on a byte.
@@ -252,6 +259,7 @@ export function layOutWeights(
   for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
     if (layer === last) {
       add(`${layer.name}.weight`, lazyRows(last));
+      add(`${layer.name}.sums`, Uint32Array.from(rowSums(last)));
       continue;
     }
     const kernel = kernelOf(layer);

@@ -1,5 +1,5 @@
 /* The innermost loops beside those of wide.h, with the DSP instructions of Cortex-M4, M7 and M33, by hand:
- * fsvae_sum_masked() of prior.h and fsvae_readout_add() of readout.h, same bits as their C. Copied unchanged. */
+ * fsvae_copy() of fetch.h, fsvae_distance() of prior.h and fsvae_readout_add() of readout.h, same bits as their C. Copied unchanged. */
 
 #if (defined(__ARM_ARCH_7EM__) || defined(__ARM_ARCH_8M_MAIN__)) && defined(__ARM_FEATURE_DSP)
 
@@ -7,30 +7,46 @@
     .thumb
     .text
 
-    /* Sixteen bytes: USADA8 against zero adds four at once. */
+/* void fsvae_copy(uint32_t *to, const uint32_t *from, uint32_t words): of fetch.h. */
+    .balign 4
+    .global fsvae_copy
+    .type fsvae_copy, %function
+    .thumb_func
+fsvae_copy:
+    push {r4-r10, lr}
+    b 2f
+1:  ldm r1!, {r3-r10}
+    stm r0!, {r3-r10}
+2:  subs r2, r2, #8
+    bhs 1b
+    adds r2, r2, #8
+    beq 4f
+3:  ldr r3, [r1], #4
+    str r3, [r0], #4
+    subs r2, r2, #1
+    bne 3b
+4:  pop {r4-r10, pc}
+    .size fsvae_copy, . - fsvae_copy
+
+    /* Sixteen bytes: USADA8 adds four differences at once. */
     .macro SIXTEEN_BYTES
     ldm r0!, {r4-r7}
     ldm r1!, {r8-r11}
-    and r4, r4, r8
-    usada8 r12, r4, lr, r12
-    and r5, r5, r9
-    usada8 r12, r5, lr, r12
-    and r6, r6, r10
-    usada8 r12, r6, lr, r12
-    and r7, r7, r11
-    usada8 r12, r7, lr, r12
+    usada8 r12, r4, r8, r12
+    usada8 r12, r5, r9, r12
+    usada8 r12, r6, r10, r12
+    usada8 r12, r7, r11, r12
     .endm
 
-/* uint32_t fsvae_sum_masked(const uint32_t *row, const uint32_t *masks, uint32_t inputs)
- * inputs: a multiple of 16. 10 instructions for each 16 of them. */
+/* uint32_t fsvae_distance(const uint32_t *row, const uint32_t *masks, uint32_t inputs)
+ * inputs: a multiple of 16. 6 instructions for each 16 of them. */
     .balign 4
-    .global fsvae_sum_masked
-    .type fsvae_sum_masked, %function
+    .global fsvae_distance
+    .type fsvae_distance, %function
     .thumb_func
-fsvae_sum_masked:
+fsvae_distance:
     push {r4-r11, lr}
     mov r12, #0
-    mov lr, #0
     subs r2, r2, #64
     blo 2f
 1:  SIXTEEN_BYTES
@@ -46,7 +62,7 @@ fsvae_sum_masked:
     bne 3b
 4:  mov r0, r12
     pop {r4-r11, pc}
-    .size fsvae_sum_masked, . - fsvae_sum_masked
+    .size fsvae_distance, . - fsvae_distance
 
     .equ TABLE, 0
     .equ EXPANDED, 4

@@ -48,7 +48,8 @@
 #define FSVAE_BYTES_EVENT 40u
 #define FSVAE_BYTES_SKIP 668u
 #define FSVAE_HALVES_EVENT 30u
-#define FSVAE_HALVES_SKIP 508u
+#define FSVAE_HALVES_SKIP 542u
+#define FSVAE_HALVES_SINGLE 512u /* from the jump to what adds one event */
 #endif
 
 /* One block while it runs. */
@@ -84,6 +85,11 @@ static inline void fsvae_seal_list(uint16_t *list, uint32_t count, unsigned halv
     if (count > FSVAE_UNROLLED) {
         list[0] = 0;
     } else {
+#if defined(FSVAE_HALVES_SINGLE)
+        if (halves != 0u && count == 1u) {
+            list[0] = FSVAE_HALVES_SINGLE;
+        } else
+#endif
         list[0] = (uint16_t)((FSVAE_UNROLLED - count) * (halves != 0u ? FSVAE_HALVES_EVENT : FSVAE_BYTES_EVENT) +
                              (halves != 0u ? FSVAE_HALVES_SKIP : FSVAE_BYTES_SKIP));
     }
@@ -726,6 +732,7 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
     const uint32_t tap_words = fsvae_wide_tap_words(layer);
     const uint32_t halfwords = fsvae_wide_halfwords(layer);
     const uint32_t position_halfwords = FSVAE_TIME_STEPS * halfwords;
+    const uint32_t hop = members * position_halfwords;
     const uint32_t *below = job->rows + (px + 1u) * tap_words; /* after the input itself and the one beside it */
     uint32_t correction[FSVAE_TIME_STEPS];
     fsvae_wide_cells cells;
@@ -734,6 +741,7 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
     run.end = FSVAE_TIME_STEPS;
     run.cells = &cells;
     run.correction = correction;
+    run.taps = 0;
     run.stride = 2u * halfwords;
     run.init = fsvae_wide_params(layer, job->block);
     fsvae_wide_load(&cells, run.init);
@@ -745,25 +753,32 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
                       job->block * FSVAE_WIDE;
         for (uint32_t x = member; x < size; x += members) {
             const int has_beside = px != 0u && x + 1u < size;
-            unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u;
-            run.rows[slot] = job->rows;
-            run.list[slot] = list;
-            if (has_beside) {
-                slot--;
-                run.rows[slot] = job->rows + tap_words;
-                run.list[slot] = list + position_halfwords;
-            }
-            if (has_below) {
-                slot--;
-                run.rows[slot] = below;
-                run.list[slot] = list_below;
+            unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps;
+            if (x != member && has_beside == (px != 0u)) { /* the taps of the position before, one further on */
+                for (unsigned next = slot; next < FSVAE_MOST_WIDE_TAPS; next++) {
+                    run.list[next] += hop;
+                }
+            } else {
+                slot = FSVAE_MOST_WIDE_TAPS - 1u;
+                run.rows[slot] = job->rows;
+                run.list[slot] = list;
                 if (has_beside) {
                     slot--;
-                    run.rows[slot] = below + tap_words;
-                    run.list[slot] = list_below + position_halfwords;
+                    run.rows[slot] = job->rows + tap_words;
+                    run.list[slot] = list + position_halfwords;
                 }
+                if (has_below) {
+                    slot--;
+                    run.rows[slot] = below;
+                    run.list[slot] = list_below;
+                    if (has_beside) {
+                        slot--;
+                        run.rows[slot] = below + tap_words;
+                        run.list[slot] = list_below + position_halfwords;
+                    }
+                }
+                run.taps = FSVAE_MOST_WIDE_TAPS - slot;
             }
-            run.taps = FSVAE_MOST_WIDE_TAPS - slot;
             if (layer->kernel != FSVAE_KERNEL_HALVES) {
                 for (; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
                     fsvae_wide_correct(correction, run.list[slot], halfwords, slot + run.taps != FSVAE_MOST_WIDE_TAPS);
@@ -771,8 +786,8 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
             }
             fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(job->out + at),
                              4u * job->first * size * layer->outputs + at, job->watch);
-            list += members * position_halfwords;
-            list_below += members * position_halfwords;
+            list += hop;
+            list_below += hop;
             at += 2u * members * layer->outputs;
         }
     }

@@ -3,7 +3,7 @@
  *
  * Eight sums lie in r4 to r11 for a whole step, and stay there while the neurons leak, fire and reset: membranes are in
  * memory only before the first step and after the last. An event takes 11 instructions (bytes: UXTAB16 adds two weights of
- * a word, with ROR #8 the other two) or 13 (halves), a tap 5, the rest of a step 63.
+ * a word, with ROR #8 the other two) or 13 (halves; the last two of a list 23), a tap 5, the rest of a step 62.
  *
  * No branch asks who fires. SADD16 of a pair with itself sets GE where bit 15 is clear, so that SEL keeps those membranes
  * and takes the others' rest; a train moves down by one bit and takes bit 15 at its top, so that after n steps it is 16 - n
@@ -20,15 +20,15 @@
 
     .syntax unified
     .thumb
-    .equ OFFSET, 0 /* of this step's lists from the first one's; then the distance of steps, and where the last ends */
-    .equ ENTRY, 12
-    .equ TAPS, 16 /* for each slot its list and its rows */
-    .equ LEFT, 48 /* events left of a list of more than sixteen */
-    .equ CORRECTION, 52
-    .equ CELLS, 56
-    .equ OUT, 60 /* where trains go that began at rest; 0: to the cells */
-    .equ FIRST, 64
-    .equ SHIFT, 68 /* 16 less the steps that run */
+    .equ OFFSET, 0 /* of this step's lists from where the last step's end, negative; then the distance of steps */
+    .equ ENTRY, 8
+    .equ LEFT, 12 /* events left of a list of more than sixteen */
+    .equ TAPS, 16 /* for each slot where the last step's list ends, and its rows */
+    .equ CORRECTION, 48
+    .equ CELLS, 52
+    .equ OUT, 56 /* where trains go that began at rest; 0: to the cells */
+    .equ FIRST, 60
+    .equ SHIFT, 64 /* 16 less the steps that run */
     .equ TRAINS, 72 /* then membranes at rest, then what sums begin with */
     .equ REST, TRAINS + 32
     .equ INIT, REST + 32
@@ -64,15 +64,50 @@
     add r11, r2
     .endm
 
-    .macro SIXTEEN event
-    .irp at, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4
+    /* After a list's last event its pointers are free, so that a row takes two loads instead of three. */
+    .macro ROW_HALVES row
+    ldm \row!, {r1, r2, r3, r12}
+    adds r4, r4, r1
+    adds r5, r5, r2
+    adds r6, r6, r3
+    add r7, r12
+    ldm \row, {r1, r2, r3, r12}
+    add r8, r1
+    add r9, r2
+    add r10, r3
+    add r11, r12
+    .endm
+
+    .macro LAST_HALVES
+    ldrh r0, [r0, #4]
+    add r0, lr
+    ROW_HALVES r0
+    .endm
+
+    .macro LAST_TWO_HALVES
+    ldr.w r1, [r0, #4] /* two events as long as two others */
+    uxtah r0, lr, r1
+    uxtah lr, lr, r1, ror #16
+    ROW_HALVES r0
+    ROW_HALVES lr
+    .endm
+
+    .macro FOURTEEN event
+    .irp at, 34, 32, 30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8
     \event \at
     .endr
     .endm
 
+    .macro SIXTEEN event
+    FOURTEEN \event
+    \event 6
+    \event 4
+    .endm
+
     /* One tap, entered with r1 the step's offset: a jump by the list's header, past what lists of more than sixteen need
-     * and past as many of the last sixteen events as the list lacks. */
-    .macro TAP slot, event, bytes, skip
+     * and past as many of the last sixteen events as the list lacks. The numbers are those of wide.h: where one is too
+     * small, .org is an error. */
+    .macro TAP slot, event, bytes, skip, single
     ldrd r0, lr, [sp, #TAPS + 8 * \slot]
     ldrh r2, [r0, r1]
     add r0, r1
@@ -88,14 +123,31 @@
     ldr r1, [sp, #LEFT]
     cmp r1, #16
     bhi.w .Lmore\@
+    .if \single
+    cmp r1, #1
+    beq .Lsingle\@
+    .endif
     movs r2, #\bytes
-    adr.w r3, .Lend\@
+    adr.w r3, .Llast\@ + 16 * \bytes
     mls r3, r1, r2, r3
     mov pc, r3
-    .org .Lfrom\@ + \skip /* an error where FSVAE_..._SKIP of wide.h is too small */
+    .if \single
+    .org .Lfrom\@ + \single
+.Lsingle\@:
+    LAST_HALVES
+    b .Lend\@
+    .endif
+    .org .Lfrom\@ + \skip
 .Llast\@:
-    SIXTEEN \event
-    .org .Llast\@ + 16 * \bytes /* an error where FSVAE_..._EVENT of wide.h is too small */
+    FOURTEEN \event
+    .org .Llast\@ + 14 * \bytes
+    .if \single
+    LAST_TWO_HALVES
+    .else
+    \event 6
+    \event 4
+    .endif
+    .org .Llast\@ + 16 * \bytes
 .Lend\@:
     .endm
 
@@ -138,16 +190,16 @@
     add \v3, lr, \v3, lsr #2
     .endm
 
-    .macro RUN name, rest_name, event, size, skip, bytes
+    .macro RUN name, rest_name, event, size, skip, single, bytes
     .section .text.\name, "ax", %progbits
     .balign 4
-61: TAP 0, \event, \size, \skip
+61: TAP 0, \event, \size, \skip, \single
     ldr r1, [sp, #OFFSET]
-62: TAP 1, \event, \size, \skip
+62: TAP 1, \event, \size, \skip, \single
     ldr r1, [sp, #OFFSET]
-63: TAP 2, \event, \size, \skip
+63: TAP 2, \event, \size, \skip, \single
     ldr r1, [sp, #OFFSET]
-64: TAP 3, \event, \size, \skip
+64: TAP 3, \event, \size, \skip, \single
     .if \bytes
     ldr r0, [sp, #CORRECTION]
     ldr lr, [r0], #4
@@ -167,10 +219,9 @@
     RECORD r8, r9, r10, r11
     RESET r4, r5, r6, r7
     RESET r8, r9, r10, r11
-    ldm sp, {r1, r2, r3}
-    add r1, r1, r2
+    ldrd r1, r2, [sp, #OFFSET]
+    adds r1, r1, r2
     str r1, [sp, #OFFSET]
-    cmp r1, r3
     beq 6f
 5:  LEAK r7, r8, r9, r10
     LEAK r11, r4, r5, r6
@@ -223,17 +274,21 @@
     strd r6, r2, [sp, #CORRECTION]
     subs r4, r4, r3
     strd r9, r3, [sp, #OUT]
-    mul r9, r4, r8
-    movs r3, #0
+    mul lr, r4, r8
     rsb r4, r4, #16
     str r4, [sp, #SHIFT]
+    rsb r3, lr, #0
     strd r3, r8, [sp, #OFFSET]
     adr r10, 9f
     ldr r11, [r10, r7, lsl #2]
     add r11, r10
-    strd r9, r11, [sp, #OFFSET + 8]
+    str r11, [sp, #ENTRY]
     mov r12, r5
     ldm r0, {r4-r11} /* lists, then rows, of which those of unused slots hold anything */
+    add r4, lr
+    add r5, lr
+    add r6, lr
+    add r7, lr
     strd r4, r8, [sp, #TAPS]
     strd r5, r9, [sp, #TAPS + 8]
     strd r6, r10, [sp, #TAPS + 16]
@@ -248,24 +303,28 @@
     add r0, sp, #INIT
     stm r0, {r4-r11}
     ldm r12, {r4-r11}
-    add r12, sp, #TRAINS
-    mov lr, r3
-    stm r12!, {r3, lr}
-    stm r12!, {r3, lr}
-    stm r12!, {r3, lr}
-    stm r12!, {r3, lr}
-    stm r12, {r4-r11}
-    cbnz r1, 2f
-    ldm r2, {r4-r11}
+    cbz r1, 3f
+    add r1, sp, #REST
+    stm r1, {r4-r11}
 2:  movs r1, #0
+    mov r12, r1
+    strd r1, r12, [sp, #TRAINS]
+    strd r1, r12, [sp, #TRAINS + 8]
+    strd r1, r12, [sp, #TRAINS + 16]
+    strd r1, r12, [sp, #TRAINS + 24]
+    mov r1, r3
     b 5b
+3:  add r1, sp, #REST
+    stm r1, {r4-r11}
+    ldm r2, {r4-r11}
+    b 2b
     .size \name, . - \name
     .balign 4
 9:  .word 0, 64b - 9b + 1, 63b - 9b + 1, 62b - 9b + 1, 61b - 9b + 1 /* by number of taps */
     .endm
 
-    RUN fsvae_run_wide_bytes, fsvae_rest_wide_bytes, EVENT_BYTES, 40, 668, 1
-    RUN fsvae_run_wide_halves, fsvae_rest_wide_halves, EVENT_HALVES, 30, 508, 0
+    RUN fsvae_run_wide_bytes, fsvae_rest_wide_bytes, EVENT_BYTES, 40, 668, 0, 1
+    RUN fsvae_run_wide_halves, fsvae_rest_wide_halves, EVENT_HALVES, 30, 542, 512, 0
 
 #endif
 
