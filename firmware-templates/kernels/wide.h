@@ -84,12 +84,11 @@ static inline void fsvae_seal_list(uint16_t *list, uint32_t count, unsigned halv
 #if defined(FSVAE_WIDE_ASSEMBLY)
     if (count > FSVAE_UNROLLED) {
         list[0] = 0;
-    } else {
 #if defined(FSVAE_HALVES_SINGLE)
-        if (halves != 0u && count == 1u) {
-            list[0] = FSVAE_HALVES_SINGLE;
-        } else
+    } else if (halves != 0u && count == 1u) {
+        list[0] = FSVAE_HALVES_SINGLE;
 #endif
+    } else {
         list[0] = (uint16_t)((FSVAE_UNROLLED - count) * (halves != 0u ? FSVAE_HALVES_EVENT : FSVAE_BYTES_EVENT) +
                              (halves != 0u ? FSVAE_HALVES_SKIP : FSVAE_BYTES_SKIP));
     }
@@ -376,7 +375,10 @@ typedef union {
 #if defined(FSVAE_ARMV7EM)
 /* From rest, and straight to where the trains belong: neither reads nor writes the cells. */
 void fsvae_rest_wide_bytes(const fsvae_wide_run *run, fsvae_train_pair *trains);
-void fsvae_rest_wide_halves(const fsvae_wide_run *run, fsvae_train_pair *trains);
+
+/* The same for positions, at least one, whose lists lie hop bytes apart and whose trains train_hop bytes. */
+void fsvae_walk_wide_halves(const fsvae_wide_run *run, fsvae_train_pair *trains, uint32_t positions, uint32_t hop,
+                            uint32_t train_hop);
 #endif
 
 /* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
@@ -385,8 +387,8 @@ static FSVAE_INLINE void fsvae_wide_block(const fsvae_layer *layer, const fsvae_
 {
     const fsvae_wide_cells *cells = run->cells;
 #if defined(FSVAE_ARMV7EM)
-    if (!fsvae_wide_probing(layer, watch)) {
-        (layer->kernel == FSVAE_KERNEL_HALVES ? fsvae_rest_wide_halves : fsvae_rest_wide_bytes)(run, trains);
+    if (layer->kernel != FSVAE_KERNEL_HALVES && !fsvae_wide_probing(layer, watch)) {
+        fsvae_rest_wide_bytes(run, trains);
         return;
     }
 #endif
@@ -732,7 +734,6 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
     const uint32_t tap_words = fsvae_wide_tap_words(layer);
     const uint32_t halfwords = fsvae_wide_halfwords(layer);
     const uint32_t position_halfwords = FSVAE_TIME_STEPS * halfwords;
-    const uint32_t hop = members * position_halfwords;
     const uint32_t *below = job->rows + (px + 1u) * tap_words; /* after the input itself and the one beside it */
     uint32_t correction[FSVAE_TIME_STEPS];
     fsvae_wide_cells cells;
@@ -741,7 +742,6 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
     run.end = FSVAE_TIME_STEPS;
     run.cells = &cells;
     run.correction = correction;
-    run.taps = 0;
     run.stride = 2u * halfwords;
     run.init = fsvae_wide_params(layer, job->block);
     fsvae_wide_load(&cells, run.init);
@@ -753,32 +753,39 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
                       job->block * FSVAE_WIDE;
         for (uint32_t x = member; x < size; x += members) {
             const int has_beside = px != 0u && x + 1u < size;
-            unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps;
-            if (x != member && has_beside == (px != 0u)) { /* the taps of the position before, one further on */
-                for (unsigned next = slot; next < FSVAE_MOST_WIDE_TAPS; next++) {
-                    run.list[next] += hop;
-                }
-            } else {
-                slot = FSVAE_MOST_WIDE_TAPS - 1u;
-                run.rows[slot] = job->rows;
-                run.list[slot] = list;
+            unsigned slot = FSVAE_MOST_WIDE_TAPS - 1u;
+            run.rows[slot] = job->rows;
+            run.list[slot] = list;
+            if (has_beside) {
+                slot--;
+                run.rows[slot] = job->rows + tap_words;
+                run.list[slot] = list + position_halfwords;
+            }
+            if (has_below) {
+                slot--;
+                run.rows[slot] = below;
+                run.list[slot] = list_below;
                 if (has_beside) {
                     slot--;
-                    run.rows[slot] = job->rows + tap_words;
-                    run.list[slot] = list + position_halfwords;
+                    run.rows[slot] = below + tap_words;
+                    run.list[slot] = list_below + position_halfwords;
                 }
-                if (has_below) {
-                    slot--;
-                    run.rows[slot] = below;
-                    run.list[slot] = list_below;
-                    if (has_beside) {
-                        slot--;
-                        run.rows[slot] = below + tap_words;
-                        run.list[slot] = list_below + position_halfwords;
-                    }
-                }
-                run.taps = FSVAE_MOST_WIDE_TAPS - slot;
             }
+            run.taps = FSVAE_MOST_WIDE_TAPS - slot;
+#if defined(FSVAE_ARMV7EM)
+            if (layer->kernel == FSVAE_KERNEL_HALVES && !fsvae_wide_probing(layer, job->watch)) {
+                /* All positions with as many taps: of an odd column all but the last. */
+                const uint32_t end = px == 0u || !has_beside ? size : size - 1u;
+                const uint32_t positions = (end - x + members - 1u) / members;
+                fsvae_walk_wide_halves(&run, (fsvae_train_pair *)(void *)(job->out + at), positions,
+                                       2u * members * position_halfwords, 4u * members * layer->outputs);
+                list += positions * members * position_halfwords;
+                list_below += positions * members * position_halfwords;
+                at += positions * 2u * members * layer->outputs;
+                x += (positions - 1u) * members;
+                continue;
+            }
+#endif
             if (layer->kernel != FSVAE_KERNEL_HALVES) {
                 for (; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
                     fsvae_wide_correct(correction, run.list[slot], halfwords, slot + run.taps != FSVAE_MOST_WIDE_TAPS);
@@ -786,8 +793,8 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
             }
             fsvae_wide_block(layer, &run, (fsvae_train_pair *)(void *)(job->out + at),
                              4u * job->first * size * layer->outputs + at, job->watch);
-            list += hop;
-            list_below += hop;
+            list += members * position_halfwords;
+            list_below += members * position_halfwords;
             at += 2u * members * layer->outputs;
         }
     }

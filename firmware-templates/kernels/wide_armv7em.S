@@ -1,4 +1,4 @@
-/* fsvae_run_wide_bytes(), fsvae_run_wide_halves() and their twins that begin at rest, of wide.h, with the DSP instructions
+/* fsvae_run_wide_bytes(), fsvae_run_wide_halves() and those that begin at rest, of wide.h, with the DSP instructions
  * of Cortex-M4, M7 and M33, by hand; same bits as their C. Copied unchanged.
  *
  * Eight sums lie in r4 to r11 for a whole step, and stay there while the neurons leak, fire and reset: membranes are in
@@ -29,7 +29,10 @@
     .equ OUT, 56 /* where trains go that began at rest; 0: to the cells */
     .equ FIRST, 60
     .equ SHIFT, 64 /* 16 less the steps that run */
-    .equ TRAINS, 72 /* then membranes at rest, then what sums begin with */
+    .equ START, 68 /* the first step's offset */
+    .equ POSITIONS, 72 /* that are left; then how far their lists are apart, and their trains */
+    .equ TRAIN_HOP, 80
+    .equ TRAINS, 88 /* then membranes at rest, then what sums begin with */
     .equ REST, TRAINS + 32
     .equ INIT, REST + 32
     .equ FRAME, INIT + 32
@@ -238,8 +241,25 @@
     lsr \t, \t, r2
     .endr
 7:  stm r0, {r4-r11}
+    ldrd r1, r2, [sp, #POSITIONS]
+    subs r1, r1, #1
+    bne 4f
     add sp, #FRAME
     pop {r3-r11, pc}
+4:  str r1, [sp, #POSITIONS]
+    ldr r3, [sp, #TRAIN_HOP]
+    add r0, r3
+    str r0, [sp, #OUT]
+    .irp slot, 0, 1, 2, 3
+    ldr r3, [sp, #TAPS + 8 * \slot]
+    add r3, r2
+    str r3, [sp, #TAPS + 8 * \slot]
+    .endr
+    ldr r3, [sp, #START]
+    str r3, [sp, #OFFSET]
+    add r0, sp, #REST
+    ldm r0!, {r4-r11}
+    b 2f
 8:  ldr r0, [sp, #CELLS]
     ldr r1, [sp, #FIRST]
     stm r0!, {r4-r11}
@@ -260,6 +280,11 @@
     .thumb_func
 \rest_name:
     push {r3-r11, lr}
+    .if \bytes
+    movs r2, #1
+    .else
+    ldr r12, [sp, #40]
+    .endif
     b 1f
     .size \rest_name, . - \rest_name
     .global \name
@@ -269,6 +294,8 @@
     push {r3-r11, lr}
     movs r1, #0
 1:  sub sp, #FRAME
+    strd r2, r3, [sp, #POSITIONS]
+    str r12, [sp, #TRAIN_HOP]
     ldm r0!, {r2-r8} /* cells, step, end, init, correction, taps, stride */
     mov r9, r1
     strd r6, r2, [sp, #CORRECTION]
@@ -278,6 +305,7 @@
     rsb r4, r4, #16
     str r4, [sp, #SHIFT]
     rsb r3, lr, #0
+    str r3, [sp, #START]
     strd r3, r8, [sp, #OFFSET]
     adr r10, 9f
     ldr r11, [r10, r7, lsl #2]
@@ -324,7 +352,7 @@
     .endm
 
     RUN fsvae_run_wide_bytes, fsvae_rest_wide_bytes, EVENT_BYTES, 40, 668, 0, 1
-    RUN fsvae_run_wide_halves, fsvae_rest_wide_halves, EVENT_HALVES, 30, 542, 512, 0
+    RUN fsvae_run_wide_halves, fsvae_walk_wide_halves, EVENT_HALVES, 30, 542, 512, 0
 
 #endif
 
