@@ -12,6 +12,7 @@ import { boot2IsSealed, BOOT2_BYTES } from '../codegen/image/boot2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { FlashChip } from './flash-chip.js';
 import { type CoreIndex, type Launch, LaunchRom, Mailboxes, RETURNED } from './second-core.js';
+import { UsbHost, type UsbHostOptions } from './usb-host.js';
 import { watchFlashReads, XipCache } from './xip-cache.js';
 
 const ROM_END = 0x4000;
@@ -90,6 +91,8 @@ class Restart extends Error {}
 export interface Rp2040Options {
   /** Takes every byte that the program sends over UART0. */
   readonly onUartByte: (byte: number) => void;
+  /** A computer at the other end of USB. Without it the cable is not plugged in. */
+  readonly usb?: UsbHostOptions;
   /** Told of every hard fault, in one line: what the program did, and where. Its own handler runs after that. */
   readonly onFault?: (what: string) => void;
   /**
@@ -134,6 +137,7 @@ export class EmulatedRp2040 {
   /** Takes core 1's SysTick out of the clock. */
   private stopSecondSystick: () => void = () => undefined;
   private readonly xip: XipCache | undefined;
+  private host: UsbHost | undefined;
   private clock!: DerivedClock;
   private fifo!: Fifo;
   /** While an alarm is served, the time for which it was set. */
@@ -207,6 +211,7 @@ export class EmulatedRp2040 {
     chip.sram.set(this.image.subarray(0, BOOT2_BYTES), BOOT2_ADDRESS - RAM_ORIGIN);
     this.connectMemory();
     this.connectSecondCore();
+    this.host = this.options.usb && new UsbHost(chip, this.options.usb);
     core.cycles = 0;
     core.SP = BOOT2_ADDRESS; // the boot ROM's own stack; the program sets its own
     core.LR = 0;
@@ -504,11 +509,11 @@ export class EmulatedRp2040 {
     return this.active.core.cycles + this.active.other;
   }
 
-  /** True while every core waits for an interrupt or event and no received byte is left to give them. */
+  /** True while every core waits for an interrupt or event and no received byte is left to give them, nor USB packet. */
   get idle(): boolean {
     const { first, second } = this;
     if (!first.core.waiting || (second !== undefined && !second.core.waiting)) return false;
-    return this.pending.length === 0 && this.fifo.empty;
+    return this.pending.length === 0 && this.fifo.empty && !(this.host?.busy ?? false);
   }
 
   /** Reads of flash that were looked up in the XIP cache's model, of core 0 and core 1; `fill(0)` starts over. */
@@ -524,6 +529,11 @@ export class EmulatedRp2040 {
   /** Bytes that arrive on UART0, in order. They enter the FIFO only as it has room: none is lost. */
   receive(bytes: Uint8Array): void {
     if (bytes.length > 0) this.pending.push(bytes.slice());
+  }
+
+  /** The computer at the other end of USB; another one after every restart, as the device is found anew. */
+  get usb(): UsbHost | undefined {
+    return this.host;
   }
 
   /** A copy of RAM or flash. */
