@@ -78,6 +78,7 @@ function main(args: readonly string[]): void {
   const chip = new EmulatedRp2040(loadFlash(path), {
     onUartByte: (byte) => void (usb || sent.push(byte)),
     ...(usb ? { usb: { onBytes: (bytes: Uint8Array) => void sent.push(...bytes) } } : {}),
+    onBootLoader: () => process.stderr.write('the program entered the boot loader\n'),
     onFault: (what) => process.stderr.write(`${what}\n`),
     ...(flashBytes === undefined ? {} : { flashBytes: Number(flashBytes) }),
     ...(args.includes('--xip') ? { xip: { missCycles: XIP_MISS_CYCLES } } : {}),

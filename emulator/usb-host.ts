@@ -16,6 +16,7 @@ const CONFIGURATION = 2;
 const STRING = 3;
 const DEVICE_QUALIFIER = 6;
 
+const CLEAR_FEATURE = 0x01;
 const GET_DESCRIPTOR = 0x06;
 const SET_ADDRESS = 0x05;
 const SET_CONFIGURATION = 0x09;
@@ -126,6 +127,8 @@ export class UsbHost {
   private outgoingAt = 0;
   private incoming: number[] = [];
   private reads = true;
+  /** Endpoints whose toggles are about to start over. */
+  private clearing = 0;
   /** Buffer controls as the program wrote them last. */
   private readonly written = new Int32Array((BUFFER_CONTROL_END - BUFFER_CONTROL) / 4);
 
@@ -212,6 +215,22 @@ export class UsbHost {
     this.kick();
   }
 
+  /**
+   * Starts the toggles of both data endpoints over, as a driver does that has lost its place. No data goes over the bus
+   * meanwhile.
+   */
+  clearHalts(): void {
+    const clear = (endpoint: number, then: () => void): void => {
+      this.clearing++;
+      this.control(0x02, CLEAR_FEATURE, 0, endpoint, new Uint8Array(), () => {
+        this.clearing--;
+        then();
+      });
+    };
+    clear(this.outEndpoint, () => (this.outToggle = 0));
+    clear(0x80 | this.inEndpoint, () => (this.inToggle = 0));
+  }
+
   /** Nothing on the bus for 3 ms, as when the computer sleeps. */
   suspend(): void {
     this.controller.sieStatus |= SUSPENDED;
@@ -239,6 +258,7 @@ export class UsbHost {
   /** The bus reset that every device is found with; again for a device that is in use. */
   reset(): void {
     this.controls.length = 0;
+    this.clearing = 0;
     this.address = 0;
     this.configured = false;
     this.incoming = [];
@@ -446,7 +466,7 @@ export class UsbHost {
 
   /** In and out by turns, when both can be. */
   private nextData(): Transaction | undefined {
-    if (!this.configured) return undefined;
+    if (!this.configured || this.clearing > 0) return undefined;
     const first = this.lastWasIn ? this.nextOut() : this.nextIn();
     return first ?? (this.lastWasIn ? this.nextIn() : this.nextOut());
   }
