@@ -9,5 +9,6 @@ export const EXIT_CODES: Readonly<Record<ErrorKind | 'internal', number>> = {
   toolchain: 5,
   link: 6,
   'model-mismatch': 7,
+  diverged: 8,
   internal: 70,
 };

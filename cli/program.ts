@@ -36,9 +36,11 @@ import { encodeModel, modelHash } from '../runtime-ts/model-file.js';
 import { proveBounds, signedBits } from '../runtime-ts/bounds.js';
 import { meanWork } from '../runtime-ts/work.js';
 import { convertCheckpoint } from './convert.js';
+import { evaluateCommand, type EvaluateFlags } from './evaluate.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { DEFAULT_MODEL, type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
 import { expectedAnywhere, expectedModel, openPort, startBuild } from './targets.js';
+import { trainCommand, type TrainFlags } from './train.js';
 
 /** What the command line needs of its process; tests give their own. */
 export interface Terminal {
@@ -460,6 +462,14 @@ class Commands {
     writeNew(flags.out, bytes);
     this.say(`wrote ${flags.out}: what generation needs of ${checkpoint}, ${bytes.length} bytes`);
   }
+
+  train(flags: TrainFlags): Promise<void> {
+    return trainCommand(flags, { stderr: this.terminal.stderr, say: (line) => this.say(line) });
+  }
+
+  evaluate(checkpoint: string, flags: EvaluateFlags): Promise<void> {
+    return evaluateCommand(checkpoint, flags, { stderr: this.terminal.stderr, say: (line) => this.say(line) });
+  }
 }
 
 interface BuiltProject {
@@ -478,7 +488,7 @@ Examples:
   fsvae-codegen inspect my.pth --threshold-scale 1.05   fewer spikes: how many, and what an image then costs
 
 Exit codes: 0 ok, 1 bits differ, 2 usage, 3 bad input file, 4 does not fit, 5 toolchain, 6 serial link,
-            7 another model on the board, 70 a defect of this program
+            7 another model on the board, 8 the training diverged, 70 a defect of this program
 `;
 
 function withModel(command: Command): Command {
@@ -607,6 +617,31 @@ export function makeProgram(terminal: Terminal): Command {
     .description('Writes the tensors that generation needs as one safetensors file, bit for bit.')
     .requiredOption('-o, --out <file>', 'the file to write')
     .action((checkpoint: string, flags: { out: string }) => commands.convert(checkpoint, flags));
+
+  program
+    .command('train')
+    .description('Trains a network; quantize, generate and the other commands take what it writes.')
+    .requiredOption('-c, --config <file>', 'what to train and how, JSON (docs/training.md)')
+    .requiredOption('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
+    .requiredOption('-o, --out <folder>', 'where checkpoint, network, log and pictures go')
+    .option('--resume', 'go on with the run in that folder')
+    .option('--from <checkpoint>', 'begin with the weights of a checkpoint that has encoder and posterior: fine-tuning')
+    .option('--limit <images>', 'use no more images than this', positiveInteger)
+    .option('--steps <count>', 'stop once so many steps are done in all', positiveInteger)
+    .action((flags: TrainFlags) => commands.train(flags));
+
+  program
+    .command('eval')
+    .argument('<checkpoint>', 'a checkpoint with encoder and posterior')
+    .description('Reconstructs test images with the float network and with its integer decoder.')
+    .requiredOption('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
+    .addOption(new Option('--split <half>', 'which half of the data').choices(['train', 'test']).default('test'))
+    .option('-n, --images <count>', 'how many, from the first', positiveInteger, 1000)
+    .option('--bits <list>', 'weight bits of the integer decoder (default 8)')
+    .option('--tau <number>', 'leak of the checkpoint, a multiple of 1/256 (default 0.25)', realNumber)
+    .option('--threshold <number>', 'firing threshold of the checkpoint (default 0.2)', realNumber)
+    .option('--json', 'one JSON object on stdout')
+    .action((checkpoint: string, flags: EvaluateFlags) => commands.evaluate(checkpoint, flags));
 
   program
     .command('boards')

@@ -20,11 +20,28 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   codegen: ['codegen/emit', 'codegen/image', 'codegen/plan', 'boards', 'runtime-ts'],
   emulator: ['codegen/image', 'runtime-ts'],
   harness: ['runtime-ts', 'boards'],
-  cli: ['codegen/*', 'boards', 'harness', 'emulator', 'runtime-ts'],
+  'training/random': [],
+  'training/config': ['runtime-ts'],
+  'training/data': ['training/random', 'runtime-ts'],
+  'training/engine': ['runtime-ts'],
+  'training/model': ['training/config', 'training/engine', 'training/random', 'runtime-ts'],
+  'training/train': [
+    'training/config',
+    'training/data',
+    'training/engine',
+    'training/model',
+    'training/random',
+    'codegen/checkpoint',
+    'harness',
+    'runtime-ts',
+  ],
+  cli: ['codegen/*', 'boards', 'harness', 'emulator', 'training/*', 'runtime-ts'],
   models: ['codegen', 'runtime-ts'],
   bench: ['*'],
   test: ['*'],
 };
+
+const TENSORFLOW = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm'];
 
 /** Packages of a folder's own choosing; Node's own modules are listed as `node:`. */
 const MAY_USE: Readonly<Record<string, readonly string[]>> = {
@@ -39,10 +56,27 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   codegen: ['node:'],
   emulator: ['node:', 'rp2040js', '@lydell/node-pty'],
   harness: ['node:', 'serialport', 'pngjs', 'cli-progress'],
+  'training/random': [],
+  'training/config': ['node:', 'zod'],
+  'training/data': ['node:', 'pngjs'],
+  'training/engine': TENSORFLOW,
+  'training/model': TENSORFLOW,
+  'training/train': ['node:', ...TENSORFLOW],
   cli: ['node:', 'commander'],
 };
 
-const TOP_FOLDERS = ['runtime-ts', 'boards', 'codegen', 'emulator', 'harness', 'cli', 'models', 'bench', 'test'];
+const TOP_FOLDERS = [
+  'runtime-ts',
+  'boards',
+  'codegen',
+  'emulator',
+  'harness',
+  'cli',
+  'models',
+  'bench',
+  'training',
+  'test',
+];
 
 interface Import {
   readonly file: string;
@@ -87,11 +121,24 @@ describe('architecture', () => {
         const from = ruleOf(file);
         const into = ruleOf(to);
         const allowed = MAY_IMPORT[from];
-        const starred = allowed.some((rule) => rule === '*' || (rule === 'codegen/*' && into.startsWith('codegen')));
+        const starred = allowed.some(
+          (rule) => rule === '*' || (rule.endsWith('/*') && `${into}/`.startsWith(rule.slice(0, -1))),
+        );
         return from !== into && !starred && !allowed.includes(into);
       })
       .map(({ file, to }) => `${file} imports ${to}`);
     expect(against).to.deep.equal([]);
+  });
+
+  it('only the command line reaches the training, and loads it only when it is asked to train', () => {
+    const reaching = imports.filter(
+      ({ file, target }) => target.includes('/training/') && !/^(training|test|bench)\//.test(file),
+    );
+    const early = reaching.filter(({ file, target }) => {
+      const text = readFileSync(join(PACKAGE_ROOT, file), 'utf8');
+      return !text.includes(`await import('${target}')`);
+    });
+    expect(early.map(({ file, target }) => `${file} imports ${target}`)).to.deep.equal([]);
   });
 
   it('each folder uses only its own packages; the golden model uses none, not even Node', () => {

@@ -69,16 +69,25 @@ export function observe(model: IntegerModel): Activity {
   };
 }
 
-/** Pieces of rows that an image brings into a cache of so many slots, and those that it reads in place (row_cache.h). */
-export function cacheReads(
-  images: readonly (readonly (readonly number[])[])[],
-  slots: number,
-): { brought: number; inPlace: number } {
+/** What an image has of a hidden layer's rows, its inputs' pieces each counted whole; means of the images seen. */
+export interface RowReads {
+  /** Inputs that fire, over all steps. */
+  readonly spikes: number;
+  /** Pieces brought into the cache. */
+  readonly brought: number;
+  /** Pieces read where they lie. */
+  readonly inPlace: number;
+}
+
+/** The rows that an image reads with a cache of so many slots, as row_cache.h runs it. */
+export function cacheReads(images: readonly (readonly (readonly number[])[])[], slots: number): RowReads {
+  let spikes = 0;
   let brought = 0;
   let inPlace = 0;
   for (const steps of images) {
     const lastUse = new Map<number, number>(); // in the order of use: the oldest first
     steps.forEach((inputs, step) => {
+      spikes += inputs.length;
       for (const input of inputs) {
         if (!lastUse.delete(input)) continue;
         lastUse.set(input, step);
@@ -98,7 +107,8 @@ export function cacheReads(
       }
     });
   }
-  return { brought: brought / images.length, inPlace: inPlace / images.length };
+  const mean = (total: number): number => total / images.length;
+  return { spikes: mean(spikes), brought: mean(brought), inPlace: mean(inPlace) };
 }
 
 /** When a channel fired: bit n of the run for the n-th of all images, steps and positions. */

@@ -6,7 +6,7 @@
 
 import type { LayerWork, ImageWork } from '../../runtime-ts/work.js';
 import type { IntegerModel, Leak, SpikingLayer } from '../../runtime-ts/model.js';
-import type { Plan, PlannedLayer } from './plan.js';
+import type { Plan, PlannedHiddenLayer, PlannedLayer } from './plan.js';
 import { lazyRowWords, needsWideParams } from './weights.js';
 
 /** Cycles of a kernel that adds rows of weights, one row for each event and block of output channels. */
@@ -69,7 +69,7 @@ const WIDE = { ...ROWS, block: 16 } as const;
 /**
  * Cycles a unit of work, waits for flash apart, on a Cortex-M0+ with gcc 12 -O2. Fitted by least squares, none below 0, to what
  * the emulated RP2040 took for each layer of the shipped models and of random ones, and rounded.  Of the full-size model in int8
- * they explain every layer to 6 %. A new kernel is a line here.
+ * they explain every layer to 8 %. A new kernel is a line here.
  */
 export const KERNEL_COSTS = {
   /** td_block.h with fsvae_run_bytes() of armv6m.S: 8-bit weights, lanes, F = 0, tau = 1/4. */
@@ -123,9 +123,6 @@ const CHOICE_CYCLES = 143;
 /** Of a choice's cycles those during which no row is on its way. */
 const LAZY_ALONE_CYCLES = 380;
 
-/** How often a cache of rows (row_cache.h) reads again an active input's row that it has no slot for: seen on the shipped model. */
-const ROW_CACHE_REREADS = 2;
-
 /** A cache through which flash is read, least recently used. */
 export interface FlashCache {
   readonly lineBytes: number;
@@ -136,6 +133,9 @@ export interface FlashCache {
   /** What a read in bulk costs, past the cache: to begin one, and each word of 32 bits. */
   readonly bulk: { readonly beginCycles: number; readonly wordCycles: number };
 }
+
+/** A look at one slot for the one used longest ago, where a piece comes into a cache of rows that is full: row_cache.h. */
+const SLOT_SEARCH_CYCLES = 7;
 
 export interface LayerCost {
   /** The row of a trace, or the readout. */
@@ -272,17 +272,23 @@ function runWaits(
   return missesOfPasses(again, size, first, each) * cache.missCycles;
 }
 
+/** Pieces that come into a hidden layer's cache: as many as with the images that the plan looked at, by this one's spikes. */
+function piecesBrought({ rowReads }: PlannedHiddenLayer, work: LayerWork): number {
+  return (rowReads.brought * work.inputSpikes) / Math.max(1, rowReads.spikes);
+}
+
 /** Waits of a hidden layer of the prior: its rows are read in bulk into a cache of rows, or once a step where they lie. */
-function stepWaits(cache: FlashCache, plan: Plan, planned: PlannedLayer, work: LayerWork, block: number): number {
-  const { layer, slots } = planned;
+function stepWaits(cache: FlashCache, plan: Plan, planned: PlannedHiddenLayer, work: LayerWork, block: number): number {
+  const { layer, slots, rowReads } = planned;
   const { timeSteps } = plan.model.config;
   const { blocks, inputs } = extent(layer, block);
   const bytes = (block * layer.weightBits) / 8;
   const params = paramsLines(cache, layer, blocks * block);
   if (slots > 0) {
-    const reads =
-      slots >= inputs ? inputs : work.activeInputs + ROW_CACHE_REREADS * Math.max(0, work.activeInputs - slots);
-    return bulkCycles(cache, (reads * blocks * bytes) / 4, reads) + params * cache.missCycles;
+    const brought = piecesBrought(planned, work);
+    const share = work.inputSpikes / Math.max(1, rowReads.spikes);
+    const lines = rowReads.inPlace * share * blocks * Math.ceil(bytes / cache.lineBytes);
+    return bulkCycles(cache, (brought * blocks * bytes) / 4, brought) + (lines + params) * cache.missCycles;
   }
   const share = work.inputSpikes / (timeSteps * inputs);
   const each = touchedLines(cache, blocks * inputs, bytes, share) + params;
@@ -328,16 +334,23 @@ export function predictCost(plan: Plan, work: ImageWork, cache: FlashCache | und
     const waitCycles = cache === undefined ? 0 : waits(cache);
     return { name, kernel, coreCycles, waitCycles, cycles: coreCycles + waitCycles };
   };
-  const blocked = (planned: PlannedLayer, how: 'run' | 'step'): LayerCost => {
-    const { name } = planned.layer;
-    const kernel = kernelOf(planned, model.leak, how);
+  const workOf = (planned: PlannedLayer): LayerWork => work.layers.find((layer) => layer.name === planned.layer.name)!;
+  const run = (planned: PlannedLayer): LayerCost => {
+    const kernel = kernelOf(planned, model.leak, 'run');
     const costs = KERNEL_COSTS[kernel];
-    const done = work.layers.find((layer) => layer.name === name)!;
+    const done = workOf(planned);
     const coreCycles = rowCycles(costs, planned, done, timeSteps);
-    return cost(name, kernel, coreCycles, (through) =>
-      how === 'step'
-        ? stepWaits(through, plan, planned, done, costs.block)
-        : runWaits(through, planned, done, costs.block, coreCycles),
+    return cost(planned.layer.name, kernel, coreCycles, (through) =>
+      runWaits(through, planned, done, costs.block, coreCycles),
+    );
+  };
+  const step = (planned: PlannedHiddenLayer): LayerCost => {
+    const kernel = kernelOf(planned, model.leak, 'step');
+    const costs = KERNEL_COSTS[kernel];
+    const done = workOf(planned);
+    const search = piecesBrought(planned, done) * planned.slots * SLOT_SEARCH_CYCLES;
+    return cost(planned.layer.name, kernel, rowCycles(costs, planned, done, timeSteps) + search, (through) =>
+      stepWaits(through, plan, planned, done, costs.block),
     );
   };
   const lazyWork = work.layers[model.prior.length - 1];
@@ -348,9 +361,9 @@ export function predictCost(plan: Plan, work: ImageWork, cache: FlashCache | und
   const { readout } = model;
   const layers = [
     cost('choices', null, CHOICE_CYCLES * timeSteps * latentChannels, () => 0),
-    ...plan.hidden.map((planned) => blocked(planned, 'step')),
+    ...plan.hidden.map((planned) => step(planned)),
     cost('z', lazyKernel, lazyCycles, (through) => lazyWaits(through, plan, lazyCycles)),
-    ...[plan.decoderInput, ...plan.decoder].map((planned) => blocked(planned, 'run')),
+    ...[plan.decoderInput, ...plan.decoder].map((planned) => run(planned)),
     cost(
       'readout',
       'readout',

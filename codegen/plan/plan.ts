@@ -13,6 +13,7 @@ import {
   groupInputs,
   type MapActivity,
   observe,
+  type RowReads,
   spikesPerImage,
 } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
@@ -59,6 +60,12 @@ export interface PlannedLayer extends PlannedBase, Choice {
   readonly layer: LinearLayer | ConvTransposeLayer;
 }
 
+/** A hidden layer of the prior. */
+export interface PlannedHiddenLayer extends PlannedLayer {
+  /** Of the images that the plan looked at. */
+  readonly rowReads: RowReads;
+}
+
 /** The prior's last layer, evaluated only where chosen. */
 export interface PlannedLazyLayer extends PlannedBase {
   readonly layer: LinearLayer;
@@ -75,7 +82,7 @@ export interface Plan {
   readonly trainBits: 16 | 32;
   /** Bits of the membranes that are kept between steps: 16 or 32 (rule B3). */
   readonly membraneBits: 16 | 32;
-  readonly hidden: readonly PlannedLayer[];
+  readonly hidden: readonly PlannedHiddenLayer[];
   readonly lazy: PlannedLazyLayer;
   readonly decoderInput: PlannedLayer;
   readonly decoder: readonly PlannedLayer[];
@@ -289,25 +296,41 @@ function rowCycles(layer: LinearLayer, { kernel, slots }: Choice, activity: Acti
   return brought * (BULK_CYCLES + BULK_WORD_CYCLES * words) + inPlace * MISSED_WORD_CYCLES * words;
 }
 
-/** Slots are given in parts of about so many bytes, each to the layer that gains most. */
+/** Sizes of a cache that are looked at lie about so many bytes apart. */
 const SLOT_PART_BYTES = 1024;
 
-/** The next larger caches of the hidden layers, and what a byte of each saves: the best first. */
+/** A larger cache for a hidden layer, and what each byte more of it saves. */
+interface SlotChoice {
+  readonly layer: LinearLayer;
+  readonly choice: Choice;
+  readonly gain: number;
+}
+
+/**
+ * Larger caches for the hidden layers, the one whose bytes save most first: of each layer all sizes, because a cache that
+ * is a little larger may save nothing where a much larger one does.
+ */
 function slotChoices(
   hidden: readonly LinearLayer[],
   choose: (layer: SpikingLayer) => Choice,
-  activity: Activity,
-): { layer: LinearLayer; choice: Choice }[] {
+  cyclesOf: (layer: LinearLayer, choice: Choice) => number,
+): SlotChoice[] {
   return hidden
-    .flatMap((layer) => {
+    .flatMap((layer): SlotChoice[] => {
       const now = choose(layer);
       const limits = slotLimits(layer, now.kernel);
-      if (limits === undefined || now.slots >= limits.most) return [];
+      if (limits === undefined) return [];
       const slotBytes = 4 * pieceWords(layer, now.kernel);
-      const more = now.slots === 0 ? limits.least : Math.max(1, Math.floor(SLOT_PART_BYTES / slotBytes));
-      const choice = { ...now, slots: Math.min(now.slots + more, limits.most) };
-      const saved = rowCycles(layer, now, activity) - rowCycles(layer, choice, activity);
-      return [{ layer, choice, gain: saved / (slotBytes * (choice.slots - now.slots)) }];
+      const part = Math.max(1, Math.floor(SLOT_PART_BYTES / slotBytes));
+      const sizes: number[] = [];
+      for (let slots = limits.least; slots < limits.most; slots += part) sizes.push(slots);
+      return [...sizes, limits.most]
+        .filter((slots) => slots > now.slots)
+        .map((slots) => {
+          const choice = { ...now, slots };
+          const saved = cyclesOf(layer, now) - cyclesOf(layer, choice);
+          return { layer, choice, gain: saved / (slotBytes * (slots - now.slots)) };
+        });
     })
     .filter(({ gain }) => gain > 0)
     .sort((a, b) => b.gain - a.gain);
@@ -324,7 +347,7 @@ function chooseKernels(
   boundsOf: (name: string) => LayerBounds,
   arenaOf: (choose: (layer: SpikingLayer) => Choice) => Arena,
   room: number,
-): { choose: (layer: SpikingLayer) => Choice; arena: Arena } {
+): { choose: (layer: SpikingLayer) => Choice; arena: Arena; activity: Activity } {
   const choices = new Map<string, Choice>();
   const choose = (layer: SpikingLayer): Choice => choices.get(layer.name)!;
   const layers = [...model.prior.slice(0, -1), model.decoderInput, ...model.decoder];
@@ -367,8 +390,14 @@ function chooseKernels(
     }
   }
   const hidden = model.prior.slice(0, -1);
-  while (slotChoices(hidden, choose, activity).some(({ layer, choice }) => improve(layer, choice)));
-  return { choose, arena };
+  const simulated = new Map<string, number>();
+  const cyclesOf = (layer: LinearLayer, choice: Choice): number => {
+    const key = `${layer.name} ${choice.slots}`;
+    if (!simulated.has(key)) simulated.set(key, rowCycles(layer, choice, activity));
+    return simulated.get(key)!;
+  };
+  while (slotChoices(hidden, choose, cyclesOf).some(({ layer, choice }) => improve(layer, choice)));
+  return { choose, arena, activity };
 }
 
 /**
@@ -409,7 +438,7 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
   const membraneBits = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16) ? 16 : 32;
   const trainBits = model.config.timeSteps <= 16 ? 16 : 32;
   const { channels, imageSize, timeSteps, latentChannels } = model.config;
-  const { choose, arena } = chooseKernels(
+  const { choose, arena, activity } = chooseKernels(
     model,
     boundsOf,
     (choice) => placeBuffers(buffers(model, trainBits / 8, membraneBits / 8, choice)),
@@ -423,7 +452,10 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
     rows,
     trainBits,
     membraneBits,
-    hidden: model.prior.slice(0, -1).map(blocked),
+    hidden: model.prior.slice(0, -1).map((layer) => ({
+      ...blocked(layer),
+      rowReads: cacheReads(activity.steps.get(layer)!, choose(layer).slots),
+    })),
     lazy: { ...base(last), layer: last, row: model.prior.length },
     decoderInput: blocked(model.decoderInput),
     decoder: model.decoder.map(blocked),

@@ -35,7 +35,7 @@ typedef struct {
     const uint16_t *count; /* this step's number of events */
 } fsvae_cursor;
 
-static inline const uint32_t *fsvae_row(const uint32_t *rows, uint16_t event)
+static FSVAE_INLINE const uint32_t *fsvae_row(const uint32_t *rows, uint16_t event)
 {
     return rows + event / 4u;
 }

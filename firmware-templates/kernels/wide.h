@@ -196,7 +196,7 @@ static FSVAE_OUT_OF_LINE void fsvae_list_groups(const fsvae_train *trains, const
 }
 
 /* Rules S2, S3, L1 and L2 for one step of a block: its membranes before it fires. step: from the run's lists on. */
-static inline void fsvae_wide_integrate(const fsvae_wide_run *run, unsigned halves, uint32_t step, uint32_t correction,
+static FSVAE_INLINE void fsvae_wide_integrate(const fsvae_wide_run *run, unsigned halves, uint32_t step, uint32_t correction,
                                         uint32_t membranes[FSVAE_WIDE_PAIRS])
 {
     for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
@@ -231,7 +231,7 @@ static inline void fsvae_wide_integrate(const fsvae_wide_run *run, unsigned halv
 void fsvae_run_wide_bytes(const fsvae_wide_run *run);
 void fsvae_run_wide_halves(const fsvae_wide_run *run);
 #else
-static inline void fsvae_run_wide(const fsvae_wide_run *run, unsigned halves)
+static FSVAE_INLINE void fsvae_run_wide(const fsvae_wide_run *run, unsigned halves)
 {
     fsvae_wide_cells *cells = run->cells;
     for (uint32_t step = run->step; step != run->end; step++) {
@@ -247,7 +247,7 @@ static inline void fsvae_run_wide(const fsvae_wide_run *run, unsigned halves)
     }
 }
 
-static FSVAE_OUT_OF_LINE void fsvae_run_wide_bytes(const fsvae_wide_run *run)
+static FSVAE_RAM_CODE("fsvae_run_wide_bytes") void fsvae_run_wide_bytes(const fsvae_wide_run *run)
 {
     fsvae_run_wide(run, 0);
 }

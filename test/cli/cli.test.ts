@@ -58,6 +58,8 @@ describe('command line', function () {
       'inspect',
       'check',
       'convert',
+      'train',
+      'eval',
       'boards',
       'ports',
     ]) {

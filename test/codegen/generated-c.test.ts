@@ -71,12 +71,12 @@ describe("generated C gives the golden model's bits", () => {
     });
   }
 
-  for (const [name, shape, most] of [
-    ['sums beyond 16 bits', SHAPES['sums beyond 16 bits'], '240'],
-    ['more inputs than an event reaches', WIDE_PRIOR, '40,126'],
-    ['more inputs than an event reaches, in blocks of sixteen', WIDE_PRIOR_16, '40,124'],
+  for (const [name, shape] of [
+    ['sums beyond 16 bits', SHAPES['sums beyond 16 bits']],
+    ['more inputs than an event reaches', WIDE_PRIOR],
+    ['more inputs than an event reaches, in blocks of sixteen', WIDE_PRIOR_16],
   ] as const) {
-    it(`${name}, with row caches of every size from whole to none`, () => {
+    it(`${name}, with row caches of every size from all that helps to none`, () => {
       const model = randomModel(2, shape);
       const expected = expectedTrace(new GoldenModel(model), FIRST, SEEDS);
       // Room for less and less; of each way to share it out one plan, of those the first, the last and some between.
@@ -87,7 +87,7 @@ describe("generated C gives the golden model's bits", () => {
       }
       const all = [...plans];
       const some = [0, 1, 2, 3, 4, 5].map((i) => all[Math.round((i * (all.length - 1)) / 5)]);
-      expect(some[0][0]).to.equal(most);
+      expect(some[0][0]).to.not.match(/(^|,)0(,|$)/);
       expect(some[5][0]).to.match(/^0(,0)*$/);
       folder = writeLibrary(some[0][1]);
       for (const [slots, plan] of some) {

@@ -74,9 +74,7 @@ describe('deliberate faults are found and named', function () {
   });
 
   it('a readout that forgets the bias: equal spikes, another image', async () => {
-    const result = await verifyBuild(
-      await buildWith('kernels/readout.h', 'membrane[x] = layer->bias[o];', 'membrane[x] = 0;'),
-    );
+    const result = await verifyBuild(await buildWith('kernels/readout.h', 'part == 0u ? layer->bias[o] : 0', '0'));
     expect(result.mismatches[0].kind).to.equal('image');
   });
 
@@ -103,7 +101,7 @@ describe('deliberate faults are found and named', function () {
     const lines: string[] = [];
     const sink = { write: (text: string) => lines.push(text) > 0 } as unknown as NodeJS.WriteStream;
     const terminal = { stdout: sink, stderr: sink, env: {} };
-    const build = await buildWith('kernels/readout.h', 'membrane[x] = layer->bias[o];', 'membrane[x] = 0;');
+    const build = await buildWith('kernels/readout.h', 'part == 0u ? layer->bias[o] : 0', '0');
     const running = await startBoardProcess(build.programPath, []);
     try {
       expect(await run(['stream', '--port', running.path, '-m', 'mnist', '-n', '1'], terminal)).to.equal(

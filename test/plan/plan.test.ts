@@ -135,8 +135,8 @@ describe('plan', () => {
   });
 
   it('simulates the cache of rows as the kernel runs it: the one used longest ago goes, never one of this step', () => {
-    expect(cacheReads([[[1, 2], [2, 3], [1]]], 2)).to.deep.equal({ brought: 4, inPlace: 0 });
-    expect(cacheReads([[[1, 2, 3], [3], [1, 3]]], 2)).to.deep.equal({ brought: 4, inPlace: 1 });
+    expect(cacheReads([[[1, 2], [2, 3], [1]]], 2)).to.deep.equal({ spikes: 5, brought: 4, inPlace: 0 });
+    expect(cacheReads([[[1, 2, 3], [3], [1, 3]]], 2)).to.deep.equal({ spikes: 6, brought: 4, inPlace: 1 });
     expect(
       cacheReads(
         [
@@ -145,8 +145,8 @@ describe('plan', () => {
         ],
         1,
       ),
-    ).to.deep.equal({ brought: 1.5, inPlace: 0 });
-    expect(cacheReads([[[1, 2], [1]]], 0)).to.deep.equal({ brought: 0, inPlace: 3 });
+    ).to.deep.equal({ spikes: 2, brought: 1.5, inPlace: 0 });
+    expect(cacheReads([[[1, 2], [1]]], 0)).to.deep.equal({ spikes: 3, brought: 0, inPlace: 3 });
   });
 
   it('lays the rows of a cached layer out by input', () => {

@@ -170,44 +170,43 @@ static const fsvae_readout_layer final_layer_1 = {
 
 /* Where each buffer lies in the arena. Buffers that are never needed together overlap. */
 enum {
-    ARENA_CHOICES = 864, /* 48 bytes, drawing, prior */
-    ARENA_Z = 1312, /* 16 bytes, prior, decoder_input */
-    ARENA_FIRED = 1376, /* 3 bytes, prior */
+    ARENA_CHOICES = 976, /* 48 bytes, drawing, prior */
+    ARENA_Z = 1360, /* 16 bytes, prior, decoder_input */
+    ARENA_FIRED = 1424, /* 3 bytes, prior */
     ARENA_HISTORY = 384, /* 288 bytes, prior */
-    ARENA_HISTORY_COUNT = 1344, /* 12 bytes, prior */
-    ARENA_LAZY_MEMBRANE = 800, /* 64 bytes, prior */
-    ARENA_LAZY_KNOWN = 1136, /* 32 bytes, prior */
-    ARENA_LAZY_ROW_0 = 1200, /* 28 bytes, prior */
-    ARENA_LAZY_ROW_1 = 1232, /* 28 bytes, prior */
-    ARENA_LAZY_SPREAD = 1368, /* 4 bytes, prior */
-    ARENA_Z_EVENTS = 1328, /* 16 bytes, prior */
-    ARENA_HIDDEN_0_MEMBRANE = 1040, /* 32 bytes, prior */
+    ARENA_HISTORY_COUNT = 1392, /* 12 bytes, prior */
+    ARENA_LAZY_MEMBRANE = 912, /* 64 bytes, prior */
+    ARENA_LAZY_KNOWN = 1248, /* 32 bytes, prior */
+    ARENA_LAZY_ROWS = 800, /* 112 bytes, prior */
+    ARENA_LAZY_SPREAD = 1416, /* 8 bytes, prior */
+    ARENA_Z_EVENTS = 1376, /* 16 bytes, prior */
+    ARENA_HIDDEN_0_MEMBRANE = 1152, /* 32 bytes, prior */
     ARENA_HIDDEN_0_ROWS = 672, /* 128 bytes, prior */
-    ARENA_HIDDEN_0_SLOT_OF = 1280, /* 16 bytes, prior */
-    ARENA_HIDDEN_0_INPUT_OF = 1264, /* 16 bytes, prior */
-    ARENA_HIDDEN_0_USED = 1360, /* 8 bytes, prior */
-    ARENA_HIDDEN_0_IN_PLACE = 1168, /* 28 bytes, prior */
-    ARENA_HIDDEN_0_EVENTS = 1008, /* 32 bytes, prior */
-    ARENA_HIDDEN_1_MEMBRANE = 912, /* 48 bytes, prior */
+    ARENA_HIDDEN_0_SLOT_OF = 1328, /* 16 bytes, prior */
+    ARENA_HIDDEN_0_INPUT_OF = 1312, /* 16 bytes, prior */
+    ARENA_HIDDEN_0_USED = 1408, /* 8 bytes, prior */
+    ARENA_HIDDEN_0_IN_PLACE = 1280, /* 28 bytes, prior */
+    ARENA_HIDDEN_0_EVENTS = 1120, /* 32 bytes, prior */
+    ARENA_HIDDEN_1_MEMBRANE = 1024, /* 48 bytes, prior */
     ARENA_HIDDEN_1_ROWS = 0, /* 384 bytes, prior */
-    ARENA_HIDDEN_1_SLOT_OF = 1104, /* 32 bytes, prior */
-    ARENA_HIDDEN_1_INPUT_OF = 1072, /* 32 bytes, prior */
-    ARENA_HIDDEN_1_USED = 1296, /* 16 bytes, prior */
-    ARENA_HIDDEN_1_IN_PLACE = 960, /* 44 bytes, prior */
-    ARENA_LATENT_EVENTS = 384, /* 120 bytes, decoder_input */
-    ARENA_LATENT_ROWS = 0, /* 384 bytes, decoder_input */
-    ARENA_MAP_0 = 504, /* 64 bytes, decoder_input, decoder.0 */
+    ARENA_HIDDEN_1_SLOT_OF = 1216, /* 32 bytes, prior */
+    ARENA_HIDDEN_1_INPUT_OF = 1184, /* 32 bytes, prior */
+    ARENA_HIDDEN_1_USED = 1344, /* 16 bytes, prior */
+    ARENA_HIDDEN_1_IN_PLACE = 1072, /* 44 bytes, prior */
+    ARENA_LATENT_EVENTS = 640, /* 120 bytes, decoder_input */
+    ARENA_LATENT_ROWS = 0, /* 640 bytes, decoder_input */
+    ARENA_MAP_0 = 760, /* 64 bytes, decoder_input, decoder.0 */
     ARENA_EVENTS_0 = 0, /* 384 bytes, decoder.0 */
     ARENA_COUNT_0 = 384, /* 48 bytes, decoder.0 */
-    ARENA_MAP_1 = 1600, /* 192 bytes, decoder.0, final_layer.0 */
+    ARENA_MAP_1 = 1920, /* 192 bytes, decoder.0, final_layer.0 */
     ARENA_EVENTS_1 = 1024, /* 576 bytes, final_layer.0 */
-    ARENA_COUNT_1 = 2296, /* 96 bytes, final_layer.0 */
-    ARENA_ROW_PAIR = 2136, /* 160 bytes, final_layer.0 */
-    ARENA_READOUT_WEIGHTS = 1792, /* 180 bytes, final_layer.0 */
-    ARENA_READOUT_MEMBRANES = 1976, /* 160 bytes, final_layer.0 */
+    ARENA_COUNT_1 = 2456, /* 96 bytes, final_layer.0 */
+    ARENA_ROW_PAIR = 2296, /* 160 bytes, final_layer.0 */
+    ARENA_READOUT_WEIGHTS = 2112, /* 180 bytes, final_layer.0 */
+    ARENA_READOUT_MEMBRANES = 1600, /* 320 bytes, final_layer.0 */
     ARENA_COEFFICIENT_TABLES = 0, /* 1024 bytes, final_layer.0 */
 };
-FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 2392);
+FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 2552);
 
 #define AT(type, buffer) ((type *)(void *)(arena + ARENA_##buffer))
 
@@ -278,10 +277,12 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
     lazy.known = AT(uint8_t, LAZY_KNOWN);
     lazy.events = history;
     lazy.count = history_count;
-    lazy.fetched[0] = AT(uint32_t, LAZY_ROW_0);
-    lazy.fetched[1] = AT(uint32_t, LAZY_ROW_1);
-    lazy.spread = AT(uint32_t, LAZY_SPREAD);
-    fsvae_lazy_begin(&lazy, &prior_layers_2, watch->fetcher, choices[0]);
+    for (uint32_t i = 0; i < FSVAE_MOST_ABREAST; i++) {
+        lazy.fetched[0][i] = AT(uint32_t, LAZY_ROWS) + 2u * i * prior_layers_2.row_words;
+        lazy.fetched[1][i] = lazy.fetched[0][i] + prior_layers_2.row_words;
+        lazy.spread[i] = AT(uint32_t, LAZY_SPREAD) + i * 1u;
+    }
+    fsvae_lazy_begin(&lazy, &prior_layers_2, choices, watch);
     for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
         z[c] = 0;
     }
@@ -368,7 +369,6 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
         fsvae_train *pair = AT(fsvae_train, ROW_PAIR);
         fsvae_readout_state state;
         uint16_t *tables = AT(uint16_t, COEFFICIENT_TABLES);
-        const uint32_t row_length = 2u * final_layer_0.in_size * final_layer_0.outputs;
         fsvae_digest digest;
         fsvae_event_rows lists;
         lists.count = AT(uint16_t, COUNT_1);
@@ -386,12 +386,10 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
             }
             fsvae_td_conv_transpose_rows(&final_layer_0, &lists, y, pair, watch);
             if (fsvae_tracing(watch)) {
-                fsvae_digest_trains(&digest, pair, 2u * row_length);
+                fsvae_digest_trains(&digest, pair, 4u * final_layer_0.in_size * final_layer_0.outputs);
             }
             fsvae_lap(watch, 6);
-            for (uint32_t row = 0; row < 2u; row++) {
-                fsvae_readout_row(&final_layer_1, &state, pair + row * row_length, 2u * y + row, image);
-            }
+            fsvae_readout_rows(&final_layer_1, &state, pair, y, image, watch);
             fsvae_lap(watch, FSVAE_LAYERS);
         }
         if (fsvae_tracing(watch)) {
@@ -427,6 +425,8 @@ static int begin(const void *arena, size_t arena_bytes, const uint8_t *image, fs
     }
     watch->monitor = monitor;
     watch->fetcher = monitor != NULL ? monitor->fetcher : NULL;
+    /* Probes set bits of bytes that neighbours share: then one processor does all. */
+    watch->both = monitor != NULL && monitor->team != NULL && monitor->probe_layer < 0 ? monitor->team->both : NULL;
     watch->lap = monitor != NULL && monitor->cycles != NULL ? monitor->cycles() : 0u;
     return FSVAE_OK;
 }

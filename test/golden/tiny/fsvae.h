@@ -39,7 +39,7 @@ extern "C" {
 #define FSVAE_WEIGHT_BYTES 4096
 
 /* Memory that a run needs; the caller gives it, 8-byte aligned. Nothing else is allocated, ever. */
-#define FSVAE_ARENA_BYTES 2392
+#define FSVAE_ARENA_BYTES 2552
 
 /* Rows of a trace: the choices drawn, the prior's hidden layers, the latent z, the decoder's layers. */
 #define FSVAE_LAYERS 7
@@ -61,6 +61,16 @@ typedef struct fsvae_fetcher {
     void (*wait)(void); /* returns when all words have arrived */
 } fsvae_fetcher;
 
+/* Part `member` of a piece of work, 0 to `members` - 1. */
+typedef void (*fsvae_work)(void *job, uint32_t member, uint32_t members);
+
+/* A second processor that shares the work. */
+typedef struct fsvae_team {
+    /* Runs work(job, 0, 2) and work(job, 1, 2), each on a processor of its own, and returns when both are done. It lies in
+     * RAM, as does what the second processor does meanwhile: it is called between a fetcher's begin() and wait(), too. */
+    void (*both)(fsvae_work work, void *job);
+} fsvae_team;
+
 /* What may be watched while an image is drawn, and helped. All of it is optional: zero the struct, set probe_layer to -1. */
 typedef struct fsvae_monitor {
     uint64_t (*cycles)(void); /* clock for layer_cycles; NULL: no timing */
@@ -72,6 +82,7 @@ typedef struct fsvae_monitor {
     uint8_t *probe_spikes;    /* NULL, or (probe_count + 7) / 8 zeroed bytes: takes spike i as bit i & 7 of byte i / 8 */
     int32_t *probe_membrane;  /* NULL, or probe_count entries: membranes before reset; for choices the index drawn */
     const fsvae_fetcher *fetcher; /* NULL: constants are read where they lie; the bits are the same */
+    const fsvae_team *team;       /* NULL: one processor does all; the bits are the same */
     uint64_t layer_cycles[FSVAE_LAYERS + 1];         /* out: cycles of each row, and of the readout */
     uint32_t spikes[FSVAE_LAYERS];                   /* out, trace: spikes of each row over all steps */
     uint32_t digest[FSVAE_LAYERS][FSVAE_TIME_STEPS]; /* out, trace: CRC-32 of each row's spikes at each step (rule T3) */

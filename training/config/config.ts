@@ -1,0 +1,147 @@
+/** What is trained and how: one JSON file, checked before anything relies on it. docs/training.md explains every field. */
+
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { FsvaeError } from '../../runtime-ts/errors.js';
+
+function integer(low: number, high: number) {
+  const error = `must be a whole number from ${low} to ${high}`;
+  return z.int(error).min(low, error).max(high, error);
+}
+
+function real(low: number, high: number) {
+  const error = `must be a number from ${low} to ${high}`;
+  return z.number(error).min(low, error).max(high, error);
+}
+
+const model = z
+  .strictObject({
+    /** 1 (grey) or 3 (RGB). */
+    channels: integer(1, 3).default(1),
+    /** Pixels a side; the bottom map has imageSize / 2^(number of hidden channels). */
+    imageSize: integer(2, 256).default(32),
+    /** Of the encoder, from the image down; the decoder has them in reverse. */
+    hiddenChannels: z.array(integer(1, 1024)).min(1).max(7).default([32, 64, 128, 256]),
+    /** C. */
+    latentChannels: integer(1, 1024).default(128),
+    /** k: outputs of posterior and prior that one latent spike is chosen from. */
+    choices: integer(1, 256).default(20),
+    /** T. */
+    timeSteps: integer(1, 32).default(16),
+  })
+  .superRefine(({ channels, imageSize, hiddenChannels }, context) => {
+    const step = 2 ** hiddenChannels.length;
+    if (imageSize % step !== 0) {
+      const message = `must be a multiple of ${step}: each of ${hiddenChannels.length} hidden layers halves it`;
+      context.addIssue({ code: 'custom', path: ['imageSize'], message });
+    }
+    if (channels === 2) context.addIssue({ code: 'custom', path: ['channels'], message: 'must be 1 or 3' });
+  });
+
+const neuron = z.strictObject({
+  /** Leak: u[t] = tau * u[t-1] * (1 - o[t-1]) + x[t]. */
+  tau: real(0, 255 / 256)
+    .multipleOf(1 / 256, 'must be a multiple of 1/256')
+    .default(0.25),
+  threshold: real(0.001, 100).default(0.2),
+  /**
+   * Derivative of a spike by its membrane. `authors`: 1 / width where |u| < width / 2, as their code has it; `paper`: the
+   * same around the threshold.
+   */
+  surrogate: z.enum(['authors', 'paper']).default('authors'),
+  width: real(0.01, 100).default(1),
+});
+
+const loss = z.strictObject({
+  /** Between posterior and prior: `mmd-psp` and `mmd` as means of squares, `kld` times 1e-4 (Table 3 of the paper). */
+  distance: z.enum(['mmd-psp', 'mmd', 'kld']).default('mmd-psp'),
+  /** Added for each spike of prior and decoder, per image: trades spikes against quality. */
+  spikeCost: real(0, 1).default(0),
+});
+
+/** The chance that the prior sees its own output, rising over the epochs; the paper starts at 0. */
+const scheduledSampling = z.strictObject({
+  from: real(0, 1).default(0.1),
+  to: real(0, 1).default(0.3),
+  /** Time steps before this one are never replaced. */
+  firstStep: integer(0, 31).default(5),
+});
+
+const optimizer = z.strictObject({
+  learningRate: real(1e-8, 1).default(1e-3),
+  weightDecay: real(0, 1).default(1e-3),
+  beta1: real(0, 0.9999).default(0.9),
+  beta2: real(0, 0.999999).default(0.999),
+  epsilon: real(1e-12, 1e-2).default(1e-8),
+});
+
+const schema = z
+  .strictObject({
+    model: model.prefault({}),
+    neuron: neuron.prefault({}),
+    loss: loss.prefault({}),
+    /** null: always the posterior's spikes (teacher forcing). */
+    scheduledSampling: scheduledSampling.nullable().prefault({}),
+    optimizer: optimizer.prefault({}),
+    batchSize: integer(2, 4096).default(250),
+    epochs: integer(1, 100_000).default(150),
+    /** First epochs with fewer time steps, which cost less: each entry's steps hold before epoch `until`. */
+    curriculum: z
+      .array(z.strictObject({ until: integer(1, 100_000), timeSteps: integer(1, 32) }))
+      .max(16)
+      .default([]),
+    /** Mirror half of the images, as the paper does for CIFAR10 and CelebA. */
+    flips: z.boolean().default(false),
+    seed: integer(0, Number.MAX_SAFE_INTEGER).default(0),
+  })
+  .superRefine(({ model: { timeSteps }, curriculum }, context) => {
+    curriculum.forEach((stage, i) => {
+      if (i > 0 && stage.until <= curriculum[i - 1].until) {
+        context.addIssue({ code: 'custom', path: ['curriculum', i, 'until'], message: 'must be above the one before' });
+      }
+      if (stage.timeSteps > timeSteps) {
+        const message = `must be at most model.timeSteps, ${timeSteps}`;
+        context.addIssue({ code: 'custom', path: ['curriculum', i, 'timeSteps'], message });
+      }
+    });
+  });
+
+export type TrainingConfig = z.infer<typeof schema>;
+export type ModelShape = TrainingConfig['model'];
+
+/**
+ * @param value of JSON; fields that are absent have the paper's values
+ * @param source path for messages
+ * @throws FsvaeError `input`, one line: every field that is out of range, with its limits
+ */
+export function parseConfig(value: unknown, source: string): TrainingConfig {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
+  throw new FsvaeError('input', `${source}: ${problems.join('; ')}; docs/training.md lists the fields`);
+}
+
+/** @throws FsvaeError `usage` when it cannot be read, `input` when it is no JSON or out of range */
+export function readConfig(path: string): TrainingConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new FsvaeError(
+      'usage',
+      `${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})`,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new FsvaeError('input', `${path}: is not JSON`);
+  }
+  return parseConfig(value, path);
+}
+
+/** T of an epoch, counted from 0. */
+export function timeStepsOf({ model: { timeSteps }, curriculum }: TrainingConfig, epoch: number): number {
+  return curriculum.find(({ until }) => epoch < until)?.timeSteps ?? timeSteps;
+}

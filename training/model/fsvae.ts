@@ -1,0 +1,374 @@
+/**
+ * The Fully Spiking VAE in training, as its authors' code computes it (fsvae_models/ of kamata1729/FullySpikingVAE).
+ *
+ * Tensors are (T * batch, features) or (T * batch, height, width, channels), time first. The first convolution sees the same
+ * image at all steps and is computed once. The readout is linear up to its tanh, so the spikes are summed over time first and
+ * convolved once.
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { TrainingConfig } from '../config/config.js';
+import { meanOfChoices, pick, spreadToChoices } from '../engine/choices.js';
+import { type NeuronConstants, weightedTimeSpread, weightedTimeSum } from '../engine/neurons.js';
+import {
+  ConvolutionSynapses,
+  LinearSynapses,
+  ReadoutSynapses,
+  TransposedConvolutionSynapses,
+} from '../engine/synapses.js';
+import { allocate, scoped, upload, values } from '../engine/wasm.js';
+import type { Draws } from './draws.js';
+import { distance, distanceWeight } from './loss.js';
+import { bottomSize, type Parameters, readoutCoefficients } from './parameters.js';
+import { type Mode, NotFinite, SpikingLayer } from './spiking-layer.js';
+
+const ALPHA = 1;
+const ALPHA_LATENT = 2;
+/** Scheduled sampling compares the mean of the k outputs, plus a little noise that settles ties, with one half. */
+const NOISE = 1e-3;
+
+export interface Losses {
+  readonly loss: number;
+  /** Mean over all pixels of the squared difference of images in -1 .. 1. */
+  readonly mse: number;
+  /** Between posterior and prior, without its weight. */
+  readonly distance: number;
+  /** Of prior and decoder, per image. */
+  readonly spikes: number;
+}
+
+export interface StepResult extends Losses {
+  /** By parameter name, in the checkpoint's order. */
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+}
+
+export interface Reconstruction extends Losses {
+  /** batch * size * size * channels values in -1 .. 1, channel last. */
+  readonly images: Float32Array;
+  /** Picked spikes (T, batch, C). */
+  readonly z: Float32Array;
+  /** Mean of the k outputs of posterior and prior, (T, batch, C). */
+  readonly q: Float32Array;
+  readonly p: Float32Array;
+}
+
+function neuronConstants({ neuron: { tau, threshold, surrogate, width } }: TrainingConfig): NeuronConstants {
+  const centre = surrogate === 'authors' ? 0 : threshold;
+  return { tau, threshold, surrogate: { centre, halfWidth: width / 2, height: 1 / width } };
+}
+
+function upTo(count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => i);
+}
+
+/** Features of a map flattened channel last, as their indices in one flattened channel first. */
+function channelLastOrder(channels: number, pixels: number): Uint32Array {
+  return Uint32Array.from({ length: channels * pixels }, (_, i) => (i % channels) * pixels + Math.floor(i / channels));
+}
+
+/** What an image is made of in a pass that backward follows. */
+interface Decoded {
+  readonly images: Float32Array;
+  readonly summed: tf.Tensor;
+}
+
+export class Fsvae {
+  private readonly encoder: readonly SpikingLayer[];
+  private readonly beforeLatent: SpikingLayer;
+  private readonly prior: readonly SpikingLayer[];
+  private readonly posterior: readonly SpikingLayer[];
+  private readonly decoderInput: SpikingLayer;
+  private readonly decoder: readonly SpikingLayer[];
+  private readonly readout: ReadoutSynapses;
+
+  constructor(
+    private readonly config: TrainingConfig,
+    private readonly parameters: Parameters,
+  ) {
+    const { channels, hiddenChannels, latentChannels: c } = config.model;
+    const constants = neuronConstants(config);
+    const widths = [channels, ...hiddenChannels];
+    const top = widths[widths.length - 1];
+    const bottomPixels = bottomSize(config.model) ** 2;
+    const bottomOrder = channelLastOrder(top, bottomPixels);
+    const chain = (layers: Parameters['prior']): SpikingLayer[] =>
+      layers.map((layer) => {
+        const [out, inputs] = layer.weight.shape;
+        return new SpikingLayer(
+          layer,
+          new LinearSynapses(inputs, out, upTo(inputs), upTo(out)),
+          ALPHA_LATENT,
+          constants,
+        );
+      });
+    this.encoder = parameters.encoder.map(
+      (layer, i) => new SpikingLayer(layer, new ConvolutionSynapses(widths[i], widths[i + 1]), ALPHA, constants),
+    );
+    this.beforeLatent = new SpikingLayer(
+      parameters.beforeLatent,
+      new LinearSynapses(bottomOrder.length, c, bottomOrder, upTo(c)),
+      ALPHA,
+      constants,
+    );
+    this.prior = chain(parameters.prior);
+    this.posterior = chain(parameters.posterior);
+    this.decoderInput = new SpikingLayer(
+      parameters.decoderInput,
+      new LinearSynapses(c, bottomOrder.length, upTo(c), bottomOrder),
+      ALPHA,
+      constants,
+      bottomOrder,
+    );
+    this.decoder = parameters.decoder.map((layer) => {
+      const [from, to] = layer.weight.shape;
+      return new SpikingLayer(layer, new TransposedConvolutionSynapses(from, to), ALPHA, constants);
+    });
+    this.readout = new ReadoutSynapses(hiddenChannels[0], channels);
+  }
+
+  private get layers(): SpikingLayer[] {
+    return [...this.encoder, this.beforeLatent, ...this.posterior, ...this.prior, this.decoderInput, ...this.decoder];
+  }
+
+  /** Layers that a device runs. */
+  private get generator(): SpikingLayer[] {
+    return [...this.prior, this.decoderInput, ...this.decoder];
+  }
+
+  private load(): void {
+    for (const layer of this.layers) layer.load();
+    this.readout.load(this.parameters.readout.weight.data);
+  }
+
+  /** Runs layers one after the other; frees what is between them unless backward needs it. */
+  private run(
+    layers: readonly SpikingLayer[],
+    input: tf.Tensor,
+    options: { steps: number; mode: Mode; keep?: boolean },
+    residues?: readonly Float32Array[],
+  ): tf.Tensor {
+    let x = input;
+    layers.forEach((layer, i) => {
+      const spikes = layer.forward(x, residues === undefined ? options : { ...options, residue: residues[i] });
+      if (x !== input && options.keep !== true) x.dispose();
+      x = spikes;
+    });
+    return x;
+  }
+
+  private encode(images: tf.Tensor4D, steps: number, mode: Mode, keep: boolean): tf.Tensor {
+    const batch = images.shape[0];
+    const first = this.encoder[0].forward(images, { steps, mode, constantInput: true, keep });
+    const map = this.run(this.encoder.slice(1), first, { steps, mode, keep });
+    const flat = tf.reshape(map, [steps * batch, map.size / (steps * batch)]);
+    return this.beforeLatent.forward(flat, { steps, mode, keep });
+  }
+
+  /**
+   * The posterior's input, concat(x_E[t], z[t-1]). z is found step by step: in training each time by a pass over all steps so
+   * far, with their batch's statistics, as in the authors' code; in evaluation, where nothing depends on the batch, step
+   * after step. No gradient goes this way.
+   */
+  private posteriorInput(latent: tf.Tensor, choices: Uint8Array, steps: number, mode: Mode): tf.Tensor2D {
+    const { latentChannels: c, choices: k } = this.config.model;
+    const rows = latent.shape[0];
+    const batch = rows / steps;
+    const found = new Float32Array(rows * 2 * c);
+    const x = values(latent);
+    for (let row = 0; row < rows; row++) found.set(x.subarray(row * c, (row + 1) * c), row * 2 * c);
+    const residues = this.residues(this.posterior, batch);
+    const rowsOf = (from: number, to: number): tf.Tensor2D =>
+      upload<tf.Rank.R2>(found.subarray(from * batch * 2 * c, to * batch * 2 * c), [(to - from) * batch, 2 * c]);
+    for (let t = 0; t + 1 < steps; t++) {
+      const input = mode === 'train' ? rowsOf(0, t + 1) : rowsOf(t, t + 1);
+      const outputs =
+        mode === 'train'
+          ? this.run(this.posterior, input, { steps: t + 1, mode })
+          : this.run(this.posterior, input, { steps: 1, mode }, residues);
+      const z = new Float32Array(batch * c);
+      const all = values(outputs);
+      pick(all.subarray(all.length - z.length * k), choices.subarray(t * z.length, (t + 1) * z.length), k, z);
+      for (let n = 0; n < batch; n++) {
+        found.set(z.subarray(n * c, (n + 1) * c), ((t + 1) * batch + n) * 2 * c + c);
+      }
+      tf.dispose([input, outputs]);
+    }
+    return upload<tf.Rank.R2>(found, [rows, 2 * c]);
+  }
+
+  /** Membranes for going step by step through fully connected layers. */
+  private residues(layers: readonly SpikingLayer[], batch: number): Float32Array[] {
+    return layers.map(({ parameters }) => new Float32Array(batch * parameters.bias.data.length));
+  }
+
+  /** The prior's input z[t-1]: the posterior's spikes, or where scheduled sampling says so, the prior's own guess. */
+  private priorInput(z: Float32Array, draws: Draws, steps: number, mode: Mode): tf.Tensor2D {
+    const { latentChannels: c, choices: k } = this.config.model;
+    const perStep = z.length / steps;
+    const batch = perStep / c;
+    const input = new Float32Array(z.length);
+    input.set(z.subarray(0, z.length - perStep), perStep);
+    for (let t = 0; mode === 'train' && t + 1 < steps; t++) {
+      if (!draws.replaced[t]) continue;
+      const soFar = upload<tf.Rank.R2>(input.subarray(0, (t + 1) * perStep), [(t + 1) * batch, c]);
+      const outputs = this.run(this.prior, soFar, { steps: t + 1, mode });
+      const mean = meanOfChoices(values(outputs).subarray(t * perStep * k), k);
+      const noise = draws.noise(t);
+      input.set(
+        mean.map((value, i) => (Math.fround(value + Math.fround(NOISE * noise[i])) > 0.5 ? 1 : 0)),
+        (t + 1) * perStep,
+      );
+      tf.dispose([soFar, outputs]);
+    }
+    return upload<tf.Rank.R2>(input, [steps * batch, c]);
+  }
+
+  private decode(z: tf.Tensor2D, steps: number, mode: Mode, keep: boolean): Decoded {
+    const { hiddenChannels, channels } = this.config.model;
+    const side = bottomSize(this.config.model);
+    const flat = this.decoderInput.forward(z, { steps, mode, keep });
+    const bottom = tf.reshape(flat, [z.shape[0], side, side, hiddenChannels[hiddenChannels.length - 1]]);
+    const map = this.run(this.decoder, bottom, { steps, mode, keep }) as tf.Tensor4D;
+    const coefficients = readoutCoefficients(steps);
+    const [rows, height, width, features] = map.shape;
+    const summed = allocate<tf.Rank.R4>([rows / steps, height, width, features]);
+    weightedTimeSum(values(map), coefficients, values(summed));
+    if (map !== bottom) map.dispose();
+    const current = this.readout.forward(summed);
+    const bias = this.parameters.readout.bias.data;
+    const total = coefficients.reduce((sum, value) => sum + value, 0);
+    const images = values(current).map((value, i) => Math.tanh(value + bias[i % channels] * total));
+    current.dispose();
+    return { images, summed };
+  }
+
+  private pass(images: Float32Array, batch: number, steps: number, draws: Draws, mode: Mode) {
+    const { model, loss } = this.config;
+    const { choices: k, latentChannels: c, imageSize, channels } = model;
+    const keep = mode === 'train';
+    const input = upload<tf.Rank.R4>(images, [batch, imageSize, imageSize, channels]);
+    const latent = this.encode(input, steps, mode, keep);
+    const posteriorInput = this.posteriorInput(latent, draws.choices, steps, mode);
+    const q = this.run(this.posterior, posteriorInput, { steps, mode, keep });
+    const z = allocate<tf.Rank.R2>([steps * batch, c]);
+    pick(values(q), draws.choices, k, values(z));
+    const qMean = meanOfChoices(values(q), k);
+    const p = this.run(this.prior, this.priorInput(values(z), draws, steps, mode), { steps, mode, keep });
+    const pMean = meanOfChoices(values(p), k);
+    const decoded = this.decode(z, steps, mode, keep);
+
+    const difference = decoded.images.map((value, i) => value - images[i]);
+    const mse = difference.reduce((sum, value) => sum + value * value, 0) / difference.length;
+    const apart = distance(loss.distance, qMean, pMean, steps, batch);
+    const spikes = this.generator.reduce((sum, layer) => sum + layer.spikes, 0) / batch;
+    const losses: Losses = {
+      loss: mse + distanceWeight(loss.distance) * apart.value + loss.spikeCost * spikes,
+      mse,
+      distance: apart.value,
+      spikes,
+    };
+    return { losses, decoded, difference, apart, z, qMean, pMean, outputShape: q.shape };
+  }
+
+  /**
+   * Loss and gradients of one batch. tdBN's running estimates move along, once for each pass through a layer, as in the
+   * authors' code.
+   *
+   * @param images batch * size * size * channels values in -1 .. 1, channel last
+   * @param steps T of this step
+   * @throws NotFinite naming the first layer or gradient that is not
+   */
+  step(images: Float32Array, batch: number, steps: number, draws: Draws): StepResult {
+    return scoped(() => {
+      this.load();
+      const { losses, decoded, difference, apart, outputShape } = this.pass(images, batch, steps, draws, 'train');
+      const { choices: k, channels, latentChannels: c } = this.config.model;
+      if (!Number.isFinite(losses.loss)) throw new NotFinite(`the images of ${this.parameters.readout.name}`);
+      const cost = this.config.loss.spikeCost / batch;
+      const gradients = new Map<string, Float32Array>();
+
+      const dCurrent = allocate(
+        decoded.summed.shape.map((size, axis) => (axis === 3 ? channels : size)) as [number, number, number, number],
+      );
+      const coefficients = readoutCoefficients(steps);
+      const total = coefficients.reduce((sum, value) => sum + value, 0);
+      const dBias = new Float64Array(channels);
+      const d = values(dCurrent);
+      for (let i = 0; i < d.length; i++) {
+        const image = decoded.images[i];
+        d[i] = ((2 * difference[i]) / d.length) * (1 - image * image);
+        dBias[i % channels] += d[i] * total;
+      }
+      const { readout } = this.parameters;
+      gradients.set(readout.bias.name, Float32Array.from(dBias));
+      gradients.set(readout.weight.name, this.readout.weightGradient(decoded.summed, dCurrent));
+      const dSummed = this.readout.backward(dCurrent);
+      const [first, ...rest] = dSummed.shape;
+      let back: tf.Tensor = allocate([first * steps, ...rest]);
+      weightedTimeSpread(values(dSummed), coefficients, values(back));
+      for (const layer of [...this.decoder].reverse()) back = layer.backward(back, gradients, 'input', cost)!;
+      back = tf.reshape(back, [steps * batch, back.size / (steps * batch)]);
+      const dz = this.decoderInput.backward(back, gradients, 'input', cost)!;
+
+      let dq: tf.Tensor = allocate(outputShape);
+      spreadToChoices(apart.dq, k, values(dq), { dz: values(dz), choices: draws.choices });
+      for (const layer of [...this.posterior].reverse()) dq = layer.backward(dq, gradients, 'input')!;
+      let dp: tf.Tensor = allocate(outputShape);
+      spreadToChoices(apart.dp, k, values(dp));
+      this.prior.forEach((_, i) => {
+        const layer = this.prior[this.prior.length - 1 - i];
+        const last = i === this.prior.length - 1;
+        const dInput = layer.backward(dp, gradients, last ? 'nothing' : 'input', cost);
+        if (dInput !== undefined) dp = dInput;
+      });
+
+      let dLatent = tf.slice(dq as tf.Tensor2D, [0, 0], [steps * batch, c]) as tf.Tensor;
+      dLatent = this.beforeLatent.backward(dLatent, gradients, 'input')!;
+      const side = bottomSize(this.config.model);
+      dLatent = tf.reshape(dLatent, [steps * batch, side, side, dLatent.size / (steps * batch * side * side)]);
+      for (let i = this.encoder.length - 1; i > 0; i--) {
+        dLatent = this.encoder[i].backward(dLatent, gradients, 'input')!;
+      }
+      this.encoder[0].backward(dLatent, gradients, 'nothing');
+      for (const [name, gradient] of gradients) {
+        if (!gradient.every((value) => Number.isFinite(value))) throw new NotFinite(`the gradients of ${name}`);
+      }
+      return { ...losses, gradients };
+    });
+  }
+
+  /** Encodes and decodes in evaluation mode, with running statistics; the prior sees the posterior's spikes. */
+  reconstruct(images: Float32Array, batch: number, steps: number, choices: Uint8Array): Reconstruction {
+    return scoped(() => {
+      this.load();
+      const draws: Draws = { choices, replaced: [], noise: () => new Float32Array(0) };
+      const { losses, decoded, z, qMean, pMean } = this.pass(images, batch, steps, draws, 'evaluate');
+      return { ...losses, images: decoded.images, z: values(z).slice(), q: qMean, p: pMean };
+    });
+  }
+
+  /**
+   * Draws images from the prior, in evaluation mode.
+   *
+   * @param choices (T, count, C)
+   * @returns count * size * size * channels values in -1 .. 1, channel last
+   */
+  sample(count: number, steps: number, choices: Uint8Array): Float32Array {
+    return scoped(() => {
+      this.load();
+      const { latentChannels: c, choices: k } = this.config.model;
+      const residues = this.residues(this.prior, count);
+      const perStep = count * c;
+      const z = new Float32Array(steps * perStep);
+      for (let t = 0; t < steps; t++) {
+        const before = t === 0 ? new Float32Array(perStep) : z.subarray((t - 1) * perStep, t * perStep);
+        const input = upload<tf.Rank.R2>(before, [count, c]);
+        const outputs = this.run(this.prior, input, { steps: 1, mode: 'evaluate' }, residues);
+        const range = [t * perStep, (t + 1) * perStep] as const;
+        pick(values(outputs), choices.subarray(...range), k, z.subarray(...range));
+        tf.dispose([input, outputs]);
+      }
+      return this.decode(upload<tf.Rank.R2>(z, [steps * count, c]), steps, 'evaluate', false).images;
+    });
+  }
+}

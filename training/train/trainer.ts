@@ -1,0 +1,333 @@
+/** Trains: epochs, steps, log, pictures, checkpoints. */
+
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { pngGrid } from '../../harness/picture.js';
+import { type ProgressOptions, startProgress } from '../../harness/progress.js';
+import { FsvaeError } from '../../runtime-ts/errors.js';
+import { timeStepsOf, type TrainingConfig } from '../config/config.js';
+import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
+import { startEngine } from '../engine/wasm.js';
+import { drawStep, drawTrainingChoices } from '../model/draws.js';
+import { Fsvae, type StepResult } from '../model/fsvae.js';
+import { createParameters, type Parameters } from '../model/parameters.js';
+import { NotFinite } from '../model/spiking-layer.js';
+import { AdamW } from './adamw.js';
+import type { TrainedNetwork } from './evaluate.js';
+import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
+
+/** Files of a run's folder. */
+export const RUN_FILES = {
+  /** Everything that --resume needs. */
+  checkpoint: 'checkpoint.safetensors',
+  /** The network alone. */
+  network: 'model.safetensors',
+  log: 'log.jsonl',
+  pictures: 'pictures',
+} as const;
+
+/** Besides every epoch: what a kill can cost at most. */
+const SAVE_EVERY_MS = 120_000;
+const PICTURED = 64;
+const PICTURED_RECONSTRUCTIONS = 32;
+
+export interface TrainOptions {
+  readonly config: TrainingConfig;
+  readonly images: ImageSet;
+  /** Folder of the run. */
+  readonly out: string;
+  readonly resume: boolean;
+  /** A new run begins with these weights and running statistics instead of random ones: fine-tuning. */
+  readonly from?: TrainedNetwork;
+  /** Stop once so many steps are done in all, earlier runs of the folder included. */
+  readonly steps?: number;
+  readonly stream: ProgressOptions['stream'];
+  say(line: string): void;
+  /** Asked after each step: stop, and save? */
+  stopped?(): boolean;
+}
+
+export interface TrainResult {
+  readonly position: RunPosition;
+  readonly finished: boolean;
+  readonly networkPath: string;
+  /** Over the steps of this call, without pictures and files. */
+  readonly imagesPerSecond: number;
+}
+
+/** -1 .. 1, channel last, to bytes, channel first: as torchvision's save_image rounds them. */
+function pictureBytes(values: Float32Array, channels: number, size: number): Uint8Array[] {
+  const plane = size * size;
+  return Array.from({ length: values.length / (plane * channels) }, (_, n) =>
+    Uint8Array.from({ length: plane * channels }, (__, i) => {
+      const value = values[(n * plane + (i % plane)) * channels + Math.floor(i / plane)];
+      return Math.min(255, Math.max(0, Math.floor(((value + 1) / 2) * 255 + 0.5)));
+    }),
+  );
+}
+
+function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** One line for each step; on resuming, lines after the checkpoint are dropped: those steps are done again. */
+class Log {
+  private readonly path: string;
+
+  constructor(folder: string, position: RunPosition) {
+    this.path = join(folder, RUN_FILES.log);
+    const kept = existsSync(this.path)
+      ? readFileSync(this.path, 'utf8')
+          .split('\n')
+          .filter((line) => stepOf(line) <= position.step)
+      : [];
+    writeWhole(this.path, new TextEncoder().encode(kept.map((line) => `${line}\n`).join('')));
+  }
+
+  write(entry: Record<string, unknown>): void {
+    appendFileSync(this.path, `${JSON.stringify(entry)}\n`);
+  }
+}
+
+/** Infinity for a line that is none, such as one that a kill cut short. */
+function stepOf(line: string): number {
+  try {
+    return (JSON.parse(line) as { step: number }).step;
+  } catch {
+    return Infinity;
+  }
+}
+
+class Run {
+  readonly parameters: Parameters;
+  readonly optimizer: AdamW;
+  readonly model: Fsvae;
+  position: RunPosition = { step: 0, epoch: 0, stepOfEpoch: 0 };
+  private readonly stepsPerEpoch: number;
+  /** Of the images: with others a run would go on, but not to the same numbers. */
+  private readonly fingerprint: string;
+  private saved = performance.now();
+  private order: { readonly epoch: number; readonly indices: Uint32Array } | undefined;
+
+  constructor(private readonly options: TrainOptions) {
+    const { config, images, out, resume } = options;
+    if (images.count < config.batchSize) {
+      throw new FsvaeError(
+        'usage',
+        `there are ${images.count} images, fewer than batchSize, ${config.batchSize}: lower it to 2 .. ${images.count}`,
+      );
+    }
+    this.stepsPerEpoch = Math.floor(images.count / config.batchSize);
+    this.fingerprint = `${images.count} images, CRC-32 ${crc32(images.pixels).toString(16).padStart(8, '0')}`;
+    const path = join(out, RUN_FILES.checkpoint);
+    this.parameters = createParameters(config.model, config.seed);
+    if (existsSync(path) !== resume) {
+      throw new FsvaeError(
+        'usage',
+        resume
+          ? `there is no ${path} to resume from: leave --resume out to begin`
+          : `${path} is there already: --resume goes on with it, or give another --out`,
+      );
+    }
+    const saved = resume ? readRun(path) : undefined;
+    this.optimizer = new AdamW(this.parameters.trained, config.optimizer, saved?.position.step);
+    if (saved !== undefined) {
+      const other = changedFields(saved.config, config);
+      if (other.length > 0) {
+        throw new FsvaeError(
+          'usage',
+          `${path} was trained with another config, it differs in ${other.join(', ')}: give that one, or another --out`,
+        );
+      }
+      if (saved.images !== this.fingerprint) {
+        throw new FsvaeError(
+          'usage',
+          `${path} was trained on other images (${saved.images}; these are ${this.fingerprint}): give the same --data and ` +
+            '--limit, or another --out',
+        );
+      }
+      saved.restore(this.parameters, this.optimizer);
+      this.position = saved.position;
+    }
+    if (options.from !== undefined) this.beginWith(options.from);
+    this.model = new Fsvae(config, this.parameters);
+  }
+
+  /** T may be another: no weight depends on it. */
+  private beginWith({ config, parameters }: TrainedNetwork): void {
+    if (this.options.resume)
+      throw new FsvaeError('usage', '--from begins a run and --resume goes on with one: give one');
+    const { timeSteps } = this.options.config.model;
+    const other = changedFields({ ...config.model, timeSteps }, this.options.config.model);
+    if (other.length > 0) {
+      throw new FsvaeError(
+        'usage',
+        `the network of --from is another one than the config's: model.${other.join(', model.')}`,
+      );
+    }
+    this.parameters.trained.forEach(({ data }, i) => data.set(parameters.trained[i].data));
+    this.parameters.running.forEach(({ data }, i) => data.set(parameters.running[i].data));
+  }
+
+  get totalSteps(): number {
+    return this.stepsPerEpoch * this.options.config.epochs;
+  }
+
+  /** One step, and the position after it. */
+  step(): StepResult & { readonly epoch: number; readonly timeSteps: number } {
+    const { config, images } = this.options;
+    const { seed, batchSize } = config;
+    const { epoch, stepOfEpoch, step } = this.position;
+    const timeSteps = timeStepsOf(config, epoch);
+    if (this.order?.epoch !== epoch) this.order = { epoch, indices: epochOrder(seed, epoch, images.count) };
+    const indices = this.order.indices.subarray(stepOfEpoch * batchSize, (stepOfEpoch + 1) * batchSize);
+    const batch = imageBatch(images, indices, config.flips ? flipCoins(seed, step, batchSize) : undefined);
+    const draws = drawStep(config, epoch, step, batchSize, timeSteps);
+    let result: StepResult;
+    try {
+      result = this.model.step(batch, batchSize, timeSteps, draws);
+    } catch (error) {
+      throw error instanceof NotFinite ? this.diverged(error) : error;
+    }
+    this.optimizer.step(result.gradients);
+    const last = stepOfEpoch + 1 === this.stepsPerEpoch;
+    this.position = {
+      step: step + 1,
+      epoch: last ? epoch + 1 : epoch,
+      stepOfEpoch: last ? 0 : stepOfEpoch + 1,
+    };
+    return { ...result, epoch, timeSteps };
+  }
+
+  private diverged({ what }: NotFinite): FsvaeError {
+    const { step, epoch } = this.position;
+    return new FsvaeError(
+      'diverged',
+      `${what} are not finite at step ${step + 1} (epoch ${epoch + 1}); the last checkpoint is from before: ` +
+        'lower optimizer.learningRate, in another --out',
+    );
+  }
+
+  /** The network first: a checkpoint promises that it is there. */
+  save(): string {
+    const { config, out } = this.options;
+    const network = join(out, RUN_FILES.network);
+    writeWhole(network, encodeNetwork(config, this.parameters, this.position.step));
+    const run = encodeRun(config, this.parameters, this.optimizer, this.position, this.fingerprint);
+    writeWhole(join(out, RUN_FILES.checkpoint), run);
+    this.saved = performance.now();
+    return network;
+  }
+
+  saveIfDue(): void {
+    if (performance.now() - this.saved >= SAVE_EVERY_MS) this.save();
+  }
+
+  /** Samples of the prior, and images with their reconstructions below them. */
+  pictures(): void {
+    const { config, images, out } = this.options;
+    const { channels, imageSize: size, latentChannels, choices, timeSteps } = config.model;
+    const folder = join(out, RUN_FILES.pictures);
+    mkdirSync(folder, { recursive: true });
+    const name = (what: string): string =>
+      join(folder, `epoch-${String(this.position.epoch).padStart(4, '0')}-${what}.png`);
+    const draw = (purpose: 'prior' | 'posterior', count: number): Uint8Array =>
+      drawTrainingChoices(config.seed, purpose, 0, timeSteps * count * latentChannels, choices);
+
+    const samples = this.model.sample(PICTURED, timeSteps, draw('prior', PICTURED));
+    writeWhole(name('samples'), pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 }));
+
+    const count = Math.min(PICTURED_RECONSTRUCTIONS, images.count);
+    const batch = imageBatch(
+      images,
+      Uint32Array.from({ length: count }, (_, i) => i),
+    );
+    const made = this.model.reconstruct(batch, count, timeSteps, draw('posterior', count));
+    const [inputs, outputs] = [batch, made.images].map((values) => pictureBytes(values, channels, size));
+    const across = 8;
+    const rows = Array.from({ length: Math.ceil(count / across) }, (_, row) =>
+      [inputs, outputs].map((list) => list.slice(row * across, (row + 1) * across)),
+    ).flat(2);
+    writeWhole(name('reconstructions'), pngGrid(rows, { channels, size }, { scale: 2, columns: across }));
+  }
+}
+
+/** Fields, as paths, in which two configs differ. */
+function changedFields(a: object, b: object, path = ''): string[] {
+  const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
+  return keys.flatMap((key) => {
+    const [left, right] = [a, b].map((value) => (value as Record<string, unknown>)[key]);
+    if (JSON.stringify(left) === JSON.stringify(right)) return [];
+    const isBranch = [left, right].every((value) => typeof value === 'object' && value !== null);
+    return isBranch ? changedFields(left as object, right as object, `${path}${key}.`) : [`${path}${key}`];
+  });
+}
+
+/**
+ * Trains until the config's epochs are done, or asked to stop.
+ *
+ * @throws FsvaeError `usage` for a folder that holds a run already, or another one; `input` for a damaged checkpoint;
+ *   `diverged` at the first number that is not finite, with step and layer
+ */
+export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { config, images, out, say, stopped } = options;
+  mkdirSync(out, { recursive: true });
+  say(`engine: ${await startEngine()}`);
+  const run = new Run(options);
+  const log = new Log(out, run.position);
+  const end = Math.min(run.totalSteps, options.steps ?? run.totalSteps);
+  const weights = run.parameters.trained.reduce((sum, { data }) => sum + data.length, 0);
+  say(
+    `training ${weights} parameters on ${images.count} images, batches of ${config.batchSize}, ` +
+      `steps ${run.position.step + 1} to ${end}`,
+  );
+  const progress = startProgress({ stream: options.stream, label: 'steps', total: end });
+  let seconds = 0;
+  let steps = 0;
+  let networkPath: string;
+  try {
+    while (run.position.step < end && stopped?.() !== true) {
+      const started = performance.now();
+      const { loss, mse, distance, spikes, epoch, timeSteps } = run.step();
+      const taken = (performance.now() - started) / 1000;
+      seconds += taken;
+      steps++;
+      const rate = (steps * config.batchSize) / seconds;
+      log.write({
+        step: run.position.step,
+        epoch: epoch + 1,
+        timeSteps,
+        loss,
+        mse,
+        distance,
+        spikes,
+        imagesPerSecond: config.batchSize / taken,
+      });
+      const left = ((end - run.position.step) * seconds) / steps;
+      progress.update(
+        run.position.step,
+        `epoch ${epoch + 1}/${config.epochs}  loss ${loss.toFixed(4)}  mse ${mse.toFixed(4)}  ` +
+          `${rate.toFixed(1)} images/s  ${duration(left)} left`,
+      );
+      if (run.position.stepOfEpoch === 0) {
+        run.save();
+        run.pictures();
+      }
+      run.saveIfDue();
+      // Lets signals in.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    networkPath = run.save();
+  } finally {
+    progress.stop();
+  }
+  return {
+    position: run.position,
+    finished: run.position.step >= run.totalSteps,
+    networkPath,
+    imagesPerSecond: steps === 0 ? 0 : (steps * config.batchSize) / seconds,
+  };
+}
