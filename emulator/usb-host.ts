@@ -273,11 +273,18 @@ export class UsbHost {
   }
 
   private describe(kind: number, index: number, length: number, then?: (found: Uint8Array) => void): void {
-    this.control(0x80, GET_DESCRIPTOR, kind * 256 + index, kind === STRING && index > 0 ? 0x0409 : 0, length, (found) => {
-      if (found === undefined) return;
-      this.descriptors.set(`${kind}.${index}`, found);
-      then?.(found);
-    });
+    this.control(
+      0x80,
+      GET_DESCRIPTOR,
+      kind * 256 + index,
+      kind === STRING && index > 0 ? 0x0409 : 0,
+      length,
+      (found) => {
+        if (found === undefined) return;
+        this.descriptors.set(`${kind}.${index}`, found);
+        then?.(found);
+      },
+    );
   }
 
   /** As Linux does it, in the order that it does it. */
@@ -384,7 +391,8 @@ export class UsbHost {
         const now = this.available(endpoint, false);
         if (now === undefined) return;
         this.checkToggle(endpoint, now, toggle(), 'a packet');
-        if ((now & FULL) === 0) throw new Error(`endpoint ${endpoint} of the USB device sends a buffer that is not full`);
+        if ((now & FULL) === 0)
+          throw new Error(`endpoint ${endpoint} of the USB device sends a buffer that is not full`);
         const from = this.bufferOf(endpoint, false);
         const data = this.chip.usbDPRAM.slice(from, from + (now & LENGTH));
         this.giveBack(endpoint, false, now & ~(AVAILABLE | FULL));
@@ -402,7 +410,8 @@ export class UsbHost {
         const now = this.available(endpoint, true);
         if (now === undefined) return;
         this.checkToggle(endpoint, now, toggle(), 'a buffer');
-        if ((now & LENGTH) < data.length) throw new Error(`endpoint ${endpoint} of the USB device has too small a buffer`);
+        if ((now & LENGTH) < data.length)
+          throw new Error(`endpoint ${endpoint} of the USB device has too small a buffer`);
         this.chip.usbDPRAM.set(data, this.bufferOf(endpoint, true));
         this.giveBack(endpoint, true, (now & ~(AVAILABLE | LENGTH)) | FULL | data.length);
         then();

@@ -53,7 +53,8 @@ describe('the RP2040 on USB and UART', function () {
       usb: { onBytes: (bytes) => take('usb', bytes) },
       onFault: (what) => faults.push(what),
     });
-    const send = (link: Link, bytes: Uint8Array): void => (link === 'uart' ? chip.receive(bytes) : chip.usb!.send(bytes));
+    const send = (link: Link, bytes: Uint8Array): void =>
+      link === 'uart' ? chip.receive(bytes) : chip.usb!.send(bytes);
     const untilIdle = (): void => {
       const end = chip.cycles + 20e9;
       do chip.run(1e6);
@@ -111,7 +112,10 @@ describe('the RP2040 on USB and UART', function () {
       const { send, untilIdle, frames, chip } = start();
       for (let round = 0; round < 6; round++) {
         const link = LINKS[random.below(2)];
-        send(link, Uint8Array.from({ length: random.below(700) }, () => random.below(256)));
+        send(
+          link,
+          Uint8Array.from({ length: random.below(700) }, () => random.below(256)),
+        );
         if (random.below(2) === 0) {
           chip.run(random.below(60_000));
           chip.usb!.setLine({ open: false });

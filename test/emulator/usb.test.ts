@@ -49,7 +49,8 @@ for (const compiler of ['gcc', 'zig'] as const) {
       const device = Buffer.from(descriptors.get('1.0')!);
       expect(device).to.have.length(18);
       expect([device.readUInt16LE(8), device.readUInt16LE(10)]).to.deep.equal([0x2e8a, 0x000a]);
-      const text = (index: number): string => Buffer.from(descriptors.get(`3.${index}`)!.subarray(2)).toString('utf16le');
+      const text = (index: number): string =>
+        Buffer.from(descriptors.get(`3.${index}`)!.subarray(2)).toString('utf16le');
       expect(text(device[14])).to.equal('fsvae-codegen');
       expect(text(device[15])).to.equal('FSVAE bench');
       expect(text(device[16])).to.equal(Buffer.from(EMULATED_FLASH_ID).toString('hex'));
@@ -221,7 +222,11 @@ for (const compiler of ['gcc', 'zig'] as const) {
       ['open at 1200 baud', [{ open: true, baudRate: 1200 }], false],
       ['closed at another rate', [{ open: true, baudRate: 1201 }, { open: false }], false],
       ['closed', [{ open: false }], false],
-      ['closed after 1200 baud were set back', [{ open: true, baudRate: 1200 }, { open: true, baudRate: 9600 }, { open: false }], false],
+      [
+        'closed after 1200 baud were set back',
+        [{ open: true, baudRate: 1200 }, { open: true, baudRate: 9600 }, { open: false }],
+        false,
+      ],
     ];
     for (const [what, lines, enters] of touches) {
       it(`${enters ? 'enters' : 'does not enter'} the boot loader when it is ${what}`, () => {

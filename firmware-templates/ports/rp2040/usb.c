@@ -136,14 +136,14 @@ static void unmask(uint32_t masked)
 
 /* The controller, on a slower clock, must see everything else before it sees that the buffer is its own (4.1.2.5.1):
  * three cycles at 48 MHz are eight at 125. */
-static void make_available(uint32_t n, uint32_t out, uint32_t value)
+__attribute__((noinline)) static void make_available(uint32_t n, uint32_t out, uint32_t value)
 {
     REGISTER(USB_BUFFER_CONTROL(n, out)) = value;
     __asm volatile("nop\n nop\n nop\n nop\n nop\n nop\n nop\n nop\n nop\n nop\n nop\n nop" ::: "memory");
     REGISTER(USB_BUFFER_CONTROL(n, out)) = value | USB_BUFFER_AVAILABLE;
 }
 
-static void receive_next(void)
+__attribute__((noinline)) static void receive_next(void)
 {
     uint32_t slot = out_received % OUT_SLOTS;
     if (out_available || !configured || out_received - out_taken == OUT_SLOTS) {
@@ -162,7 +162,7 @@ static void seal(void)
     in_fill = 0;
 }
 
-static void send_next(void)
+__attribute__((noinline)) static void send_next(void)
 {
     uint32_t slot = in_sent % IN_SLOTS;
     if (in_available || !configured) {
@@ -216,7 +216,7 @@ static void discard_queued(void)
 }
 
 /* Both data endpoints from their start, as a configuration begins or the bus is reset. */
-static void restart_data(int now_configured)
+__attribute__((noinline)) static void restart_data(int now_configured)
 {
     REGISTER(USB_BUFFER_CONTROL(DATA, 0u)) = 0u;
     REGISTER(USB_BUFFER_CONTROL(DATA, 1u)) = 0u;
@@ -270,7 +270,7 @@ static void send_reply(void)
     send_control(length);
 }
 
-static void stall(void)
+__attribute__((noinline)) static void stall(void)
 {
     REGISTER(USB_EP_STALL_ARM) = USB_STALL_EP0_BOTH;
     REGISTER(USB_BUFFER_CONTROL(0u, 0u)) = USB_BUFFER_STALL;
@@ -284,7 +284,7 @@ static void acknowledge(void)
 
 /* Data to the host, then its acknowledgement, which it may send as soon as it has enough. No answer is a multiple of 64
  * bytes, whose end an empty packet would have to mark. */
-static void answer(const volatile uint8_t *bytes, uint32_t count, uint32_t wanted)
+__attribute__((noinline)) static void answer(const volatile uint8_t *bytes, uint32_t count, uint32_t wanted)
 {
     reply = bytes;
     reply_left = count < wanted ? count : wanted;
