@@ -92,7 +92,7 @@ class Fault extends Error {
     super(message);
   }
 }
-/** The program entered the boot ROM's USB boot loader. */
+/** The program entered the boot ROM's boot loader. */
 class BootLoader extends Error {}
 /** The program started the chip again. */
 class Restart extends Error {}
@@ -607,7 +607,8 @@ export class EmulatedRp2040 {
   /**
    * Runs about `cycles` cycles, or until every core sleeps with nothing left to wake it but time.
    *
-   * @throws FsvaeError `link` when the core locks up: it faults while it begins or serves a fault; or the device breaks a rule of the bus
+   * @throws FsvaeError `link` when the core locks up: it faults while it begins or serves a fault; or when the program
+   *   breaks a rule of the USB
    */
   run(cycles: number): void {
     if (this.lockedUp !== undefined) throw new FsvaeError('link', this.lockedUp);
