@@ -2,6 +2,7 @@
 
 import type { LayerBounds } from '../../runtime-ts/bounds.js';
 import { signedBits } from '../../runtime-ts/bounds.js';
+import { crc32 } from '../../runtime-ts/crc32.js';
 import type { ConvTransposeLayer, LinearLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from '../plan/plan.js';
 import {
@@ -14,6 +15,7 @@ import {
   pieceWords,
   rowBytes,
   type Section,
+  weightBytes,
 } from '../plan/weights.js';
 import { int32Literal, layerIdentifier, numberLines, wordLines } from './c-text.js';
 
@@ -132,6 +134,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
   }));
   const lazy = {
     ...layerFields(plan, plan.lazy.layer, plan.lazy.bounds),
+    sumsOffset: sectionOf(plan, plan.lazy.layer, 'sums').offset,
     rowWords: lazyRowWords(plan.lazy.layer),
     weightWords: lazyWeightWords(plan.lazy.layer),
     spreadWords: lazySpreadWords(plan.lazy.layer),
@@ -230,6 +233,8 @@ export function weightsView(plan: Plan, options: LibraryOptions) {
     modelName,
     modelHash,
     weightWords,
+    // Not for the reader alone: Zig's cache knows this file by its text, and would keep the constants of another plan.
+    checksum: `0x${crc32(weightBytes(plan.weights.words)).toString(16).padStart(8, '0')}`,
     sections: plan.weights.sections.map((section) => ({
       ...section,
       lines:

@@ -216,12 +216,19 @@ function lazyRows(layer: LinearLayer): Uint32Array {
   for (let o = 0; o < outFeatures; o++) {
     for (let i = 0; i < inFeatures; i++) {
       const value = weight[o * inFeatures + i];
-      if (weightBits === 8) words[o * rowLength + (i >> 2)] |= (value & 0xff) << (8 * (i & 3));
+      if (weightBits === 8) words[o * rowLength + (i >> 2)] |= (value + 128) << (8 * (i & 3));
       else words[o * rowLength + (i >> 3)] |= (value + 8) << (8 * (i & 3) + 4 * ((i >> 2) & 1));
     }
     words.set(params.subarray(o * paramWords, (o + 1) * paramWords), o * rowLength + weightWords);
   }
   return words;
+}
+
+/** Sum of all weights of each row: prior.h. */
+function rowSums({ inFeatures, outFeatures, weight }: LinearLayer): number[] {
+  return Array.from({ length: outFeatures }, (_, o) =>
+    weight.subarray(o * inFeatures, (o + 1) * inFeatures).reduce((sum, value) => sum + value, 0),
+  );
 }
 
 function readoutRuns(layer: ReadoutLayer): Uint32Array {
@@ -252,6 +259,7 @@ export function layOutWeights(
   for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
     if (layer === last) {
       add(`${layer.name}.weight`, lazyRows(last));
+      add(`${layer.name}.sums`, Uint32Array.from(rowSums(last)));
       continue;
     }
     const kernel = kernelOf(layer);

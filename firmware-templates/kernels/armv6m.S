@@ -350,7 +350,7 @@ last_column:
     RETURN
     .size fsvae_readout_add, . - fsvae_readout_add
 
-/* int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event, uint32_t count)
+/* uint32_t fsvae_sum_bytes(const uint8_t *row, const uint16_t *event, uint32_t count)
  *
  * In RAM, because flash may be out of reach (fsvae_fetcher). Sixteen events a turn at 5 cycles each; the first turn takes
  * what is left over, by a jump past the rest of it. */
@@ -377,7 +377,7 @@ fsvae_sum_bytes:
 sixteen_events:
     .irp at, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
     ldrh r3, [r1, #\at]
-    ldrsb r3, [r0, r3]
+    ldrb r3, [r0, r3]
     adds r4, r4, r3
     .endr
     adds r1, #32

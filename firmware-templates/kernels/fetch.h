@@ -4,6 +4,18 @@
 
 #include "fsvae_int.h"
 
+/* Copies words by loads and stores. */
+#if defined(FSVAE_ARMV7EM)
+void fsvae_copy(uint32_t *to, const uint32_t *from, uint32_t words);
+#else
+static inline void fsvae_copy(uint32_t *to, const uint32_t *from, uint32_t words)
+{
+    for (uint32_t i = 0; i < words; i++) {
+        to[i] = from[i];
+    }
+}
+#endif
+
 /* In RAM itself, as everything that runs between begin() and wait(). */
 static FSVAE_RAM_CODE("fsvae_fetch_in_ram") void fsvae_fetch_in_ram(void (*begin)(void *, const void *, uint32_t),
                                                                   void (*wait)(void), void *to, const void *from,
@@ -22,9 +34,7 @@ static inline void fsvae_fetch(const fsvae_fetcher *fetcher, uint32_t *to, const
         fetch(fetcher->begin, fetcher->wait, to, from, words);
         return;
     }
-    for (uint32_t i = 0; i < words; i++) {
-        to[i] = from[i];
-    }
+    fsvae_copy(to, from, words);
 }
 
 #endif

@@ -14,6 +14,14 @@ FSVAE_STATIC_ASSERT(arithmetic_shift, (-1 >> 1) == -1 && (-5 >> 2) == -2);
 /* So does reading a word as a signed number modulo 2^32. */
 FSVAE_STATIC_ASSERT(signed_conversion, (int32_t)0x80000000u < 0 && (int32_t)0xffffffffu == -1);
 
+/* Which assembly of this folder takes part; with FSVAE_PLAIN_C none does. */
+#if defined(FSVAE_PLAIN_C)
+#elif defined(__ARM_ARCH_6M__)
+#define FSVAE_ARMV6M 1 /* armv6m.S, wide_armv6m.S, wide_rows_armv6m.S: Cortex-M0, M0+ */
+#elif (defined(__ARM_ARCH_7EM__) || defined(__ARM_ARCH_8M_MAIN__)) && defined(__ARM_FEATURE_DSP)
+#define FSVAE_ARMV7EM 1 /* armv7em.S, wide_armv7em.S, wide_rows_armv7em.S: Cortex-M4, M7, and M33 with DSP */
+#endif
+
 /* For what is called by code in RAM: a call of its own might lead to flash. */
 #if defined(__GNUC__)
 #define FSVAE_INLINE inline __attribute__((always_inline))

@@ -42,7 +42,7 @@ static FSVAE_INLINE const uint32_t *fsvae_row(const uint32_t *rows, uint16_t eve
 
 /* Adds one row of bytes for each event of one step at every kernel position, and moves the cursors on to the next step.
  * sums: takes the biased sums. stride: bytes from one step's events to the next one's. Returns the number of events. */
-#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
+#if defined(FSVAE_ARMV6M)
 uint32_t fsvae_gather_bytes(fsvae_lanes *sums, fsvae_cursor *cursor, const fsvae_cursor *end, uint32_t stride);
 #else
 static FSVAE_OUT_OF_LINE uint32_t fsvae_gather_bytes(fsvae_lanes *sums, fsvae_cursor *cursor, const fsvae_cursor *end,

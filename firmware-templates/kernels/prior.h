@@ -78,8 +78,10 @@ static inline uint32_t fsvae_list_fired(const uint8_t *fired, uint32_t neurons, 
  * fsvae_layer. All that an evaluation needs of the constants is thus read in one piece. */
 typedef struct {
     const uint32_t *rows;    /* outputs x row_words */
+    const int32_t *sums;     /* outputs: of all weights of a row */
     uint32_t row_words;
-    uint32_t weight_words;   /* of them weights. 8 bits: input i in byte i; 4 bits, with 8 added: see fsvae_spread_nibbles */
+    uint32_t weight_words;   /* of them weights. 8 bits, with 128 added: input i in byte i; 4 bits, with 8 added: see
+                              * fsvae_spread_nibbles */
     uint32_t inputs;
     uint32_t outputs;
     int32_t lowest;          /* no membrane is ever below this (rule B2) */
@@ -98,7 +100,7 @@ typedef struct {
     fsvae_fetcher fetcher;   /* likewise; begin NULL: none, and rows are read where they lie */
     fsvae_membrane *carried; /* outputs: membrane after the last step whose outcome is known exactly */
     uint8_t *known;          /* outputs: how many steps are known; 0: none, the neuron rests at 0 */
-    const uint16_t *events;  /* T x inputs: the inputs that fired, step by step */
+    const uint16_t *events;  /* T x inputs: the inputs that fired, step by step, as fsvae_lazy_prepare() leaves them */
     const uint16_t *count;   /* T */
     uint32_t *fetched[2][FSVAE_MOST_ABREAST]; /* row_words each: rows that are evaluated and those under way, in turns */
     uint32_t *spread[FSVAE_MOST_ABREAST];     /* 4 bits: the row's weights in bytes */
@@ -107,13 +109,13 @@ typedef struct {
 } fsvae_lazy_state;
 
 /* Sum of the bytes of a row that the events name. */
-#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
-int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event, uint32_t count);
+#if defined(FSVAE_ARMV6M)
+uint32_t fsvae_sum_bytes(const uint8_t *row, const uint16_t *event, uint32_t count);
 #else
-static FSVAE_RAM_CODE("fsvae_sum_bytes") int32_t fsvae_sum_bytes(const int8_t *row, const uint16_t *event,
-                                                                 uint32_t count)
+static FSVAE_RAM_CODE("fsvae_sum_bytes") uint32_t fsvae_sum_bytes(const uint8_t *row, const uint16_t *event,
+                                                                  uint32_t count)
 {
-    int32_t sum = 0;
+    uint32_t sum = 0;
     for (; count >= 4u; count -= 4u, event += 4) {
         sum += row[event[0]];
         sum += row[event[1]];
@@ -126,6 +128,66 @@ static FSVAE_RAM_CODE("fsvae_sum_bytes") int32_t fsvae_sum_bytes(const int8_t *r
     return sum;
 }
 #endif
+
+#if defined(FSVAE_ARMV7EM)
+/* Sum of the differences between the bytes of a row and masks, each without its sign. inputs: a multiple of 16. */
+uint32_t fsvae_distance(const uint32_t *row, const uint32_t *masks, uint32_t inputs);
+
+/* Whether a step's events are kept as masks: at 6 instructions for sixteen inputs, where an event takes 3. */
+static FSVAE_INLINE int fsvae_lazy_masked(uint32_t inputs, uint32_t count)
+{
+    return inputs % 16u == 0u && 8u * count >= inputs;
+}
+#endif
+
+/* Makes a step's events ready for as many sums as they take part in. events: room for `inputs`, of which count, ascending,
+ * are there. Masks come to lie in the second half of that room, from the last one on: event i is at 2i, no higher
+ * than what has been written when it is read. */
+static inline void fsvae_lazy_prepare(const fsvae_lazy_layer *layer, uint16_t *events, uint32_t count)
+{
+#if defined(FSVAE_ARMV7EM)
+    if (fsvae_lazy_masked(layer->inputs, count)) {
+        uint8_t *masks = (uint8_t *)(events + layer->inputs / 2u);
+        uint32_t i = layer->inputs;
+        while (count != 0u) {
+            uint32_t event = events[--count];
+            while (--i != event) {
+                masks[i] = 0xff;
+            }
+            masks[i] = 0;
+        }
+        while (i != 0u) {
+            masks[--i] = 0xff;
+        }
+    }
+#else
+    (void)layer;
+    (void)events;
+    (void)count;
+#endif
+}
+
+/* What the events of a step, as fsvae_lazy_prepare() left them, sum up to. row: biased bytes of `neuron`.
+ *
+ * A mask is 0 where an input fired and 255 elsewhere, so that the distance is the sum of the bytes that fired, plus 255 for
+ * each of the others, less their bytes. With the sum of all bytes on top, which depends on the neuron alone, those cancel
+ * and twice the sum wanted is left: no byte needs a mask of its own. */
+static FSVAE_INLINE int32_t fsvae_lazy_sum(const fsvae_lazy_layer *layer, const uint32_t *row, uint32_t neuron,
+                                           const uint16_t *events, uint32_t count)
+{
+    const int32_t bias = layer->weight_bits == 8u ? 128 : 8;
+#if defined(FSVAE_ARMV7EM)
+    const int32_t inputs = (int32_t)layer->inputs;
+    if (fsvae_lazy_masked(layer->inputs, count)) {
+        uint32_t distance = fsvae_distance(row, (const uint32_t *)(const void *)(events + inputs / 2), layer->inputs);
+        int32_t twice = (int32_t)distance + layer->sums[neuron] + bias * inputs - 255 * (inputs - (int32_t)count);
+        return twice / 2 - bias * (int32_t)count;
+    }
+#else
+    (void)neuron;
+#endif
+    return (int32_t)fsvae_sum_bytes((const uint8_t *)row, events, count) - bias * (int32_t)count;
+}
 
 /* A row of nibbles as bytes, so that it can be summed as one, as often as the neuron looks back. Nibble n of a word is
  * input n of eight in the order 0, 4, 1, 5, 2, 6, 3, 7: two masks make two words of it. */
@@ -154,11 +216,10 @@ static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t
 {
     const fsvae_lazy_layer *layer = &state->layer;
     const uint32_t *params = row + layer->weight_words;
-    const int8_t *weights = (const int8_t *)row;
+    const uint32_t *weights = row;
     const int32_t unit = (int32_t)(1u << layer->fraction_bits);
     int32_t current[FSVAE_TIME_STEPS];
     int32_t bias, threshold, low, high;
-    int32_t nibble_bias = 0;
     unsigned known = state->known[neuron];
     unsigned from = step;
     if (layer->wide_params != 0u) {
@@ -170,14 +231,12 @@ static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t
     }
     if (layer->weight_bits != 8u) {
         fsvae_spread_nibbles(row, layer->weight_words, spread);
-        weights = (const int8_t *)spread;
-        nibble_bias = 8;
+        weights = spread;
     }
     for (;;) {
         int fires;
-        int32_t count = state->count[from];
-        int32_t sum = fsvae_sum_bytes(weights, state->events + from * layer->inputs, (uint32_t)count);
-        current[from] = (sum - nibble_bias * count) * unit + bias;
+        int32_t sum = fsvae_lazy_sum(layer, weights, neuron, state->events + from * layer->inputs, state->count[from]);
+        current[from] = sum * unit + bias;
         if (exact && from > known) {
             from--;
             continue;

@@ -100,7 +100,7 @@ typedef struct {
 /* Adds to the membranes what a row of inputs gives them: for each position nine sums, one a tap, over its inputs. Not one
  * dot product for each pixel and tap: so a train is looked up once for nine products, and one without spikes, which is
  * two in five, costs next to nothing. */
-#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C) && FSVAE_TRAIN_BYTES == 2
+#if (defined(FSVAE_ARMV6M) || defined(FSVAE_ARMV7EM)) && FSVAE_TRAIN_BYTES == 2
 void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains);
 #else
 static FSVAE_OUT_OF_LINE void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains)

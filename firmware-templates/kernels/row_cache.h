@@ -72,6 +72,39 @@ static inline unsigned fsvae_rows_in_place(const fsvae_layer *layer, const uint1
     return 1;
 }
 
+#if defined(FSVAE_ARMV7EM)
+/* Without a fetcher: rows are read where they lie, since a copy costs as many reads as it saves. As fsvae_cache_rows(). */
+static inline unsigned fsvae_rows_by_range(fsvae_row_cache *cache, const uint16_t *events, uint32_t head, uint32_t count,
+                                           fsvae_cursor taps[FSVAE_MOST_STEP_TAPS])
+{
+    const uint32_t piece_bytes = 4u * cache->piece_words;
+    const uint32_t reach = 65536u / piece_bytes;
+    uint16_t *list = cache->in_place;
+    unsigned used = 0;
+    uint32_t first = 0; /* input of the range's first row */
+    uint32_t n = 0;
+    do {
+        uint16_t *left = list + head;
+        for (; n < count && events[n] - first < reach; n++) {
+            *left++ = (uint16_t)((events[n] - first) * piece_bytes);
+        }
+        cache->count[used] = (uint16_t)(left - list - (ptrdiff_t)head);
+        if (cache->count[used] != 0u || n == count) {
+            taps[used].rows = cache->layer->weights + first * cache->piece_words;
+            taps[used].list = list;
+            taps[used].count = &cache->count[used];
+            if (head != 0u) {
+                fsvae_seal_list(list, cache->count[used], 0);
+            }
+            list = left;
+            used++;
+        }
+        first += reach;
+    } while (n < count);
+    return used;
+}
+#endif
+
 /* Sees to it that this step's rows are in RAM.
  *
  * list: the inputs that fire, ascending, `head` halfwords from its start: 0, or FSVAE_LIST_HEAD where the layer is a wide
@@ -88,6 +121,11 @@ static inline unsigned fsvae_cache_rows(fsvae_row_cache *cache, const fsvae_fetc
     uint16_t *left = cache->in_place;
     uint32_t range = 0;
     unsigned used = 1;
+#if defined(FSVAE_ARMV7EM)
+    if (fetcher == NULL) {
+        return fsvae_rows_by_range(cache, events, head, count, taps);
+    }
+#endif
     for (uint32_t n = 0; n < count; n++) {
         uint32_t slot = cache->slot_of[events[n]];
         if (slot != FSVAE_NO_SLOT) {

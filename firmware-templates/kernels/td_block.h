@@ -67,7 +67,7 @@ static inline void fsvae_run_plain(const fsvae_layer *layer, fsvae_cell cells[FS
     }
 }
 
-#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C) && FSVAE_LEAK_MULTIPLIER == 1 && FSVAE_LEAK_SHIFT == 2
+#if defined(FSVAE_ARMV6M) && FSVAE_LEAK_MULTIPLIER == 1 && FSVAE_LEAK_SHIFT == 2
 #define FSVAE_HAS_RUN_BYTES 1
 
 /* In assembly: the steps whose bits are `first` up to before `last`, for 8-bit weights, lanes, F = 0 and tau = 1/4. */

@@ -36,13 +36,20 @@
 #define FSVAE_BYTES_BYTES 16u  /* of a row of bytes */
 #define FSVAE_HALVES_BYTES 32u /* of a row of halves */
 
-#if defined(__ARM_ARCH_6M__) && !defined(FSVAE_PLAIN_C)
+/* Bytes of code in the assembly: of one event, and from the jump to the last sixteen of them. */
+#if defined(FSVAE_ARMV6M)
 #define FSVAE_WIDE_ASSEMBLY 1
-/* Bytes of code in wide_armv6m.S: of one event, and from the jump to the last sixteen of them. */
 #define FSVAE_BYTES_EVENT 40u
 #define FSVAE_BYTES_SKIP 666u
 #define FSVAE_HALVES_EVENT 26u
 #define FSVAE_HALVES_SKIP 442u
+#elif defined(FSVAE_ARMV7EM)
+#define FSVAE_WIDE_ASSEMBLY 1
+#define FSVAE_BYTES_EVENT 40u
+#define FSVAE_BYTES_SKIP 668u
+#define FSVAE_HALVES_EVENT 30u
+#define FSVAE_HALVES_SKIP 542u
+#define FSVAE_HALVES_SINGLE 512u /* from the jump to what adds one event */
 #endif
 
 /* One block while it runs. */
@@ -77,6 +84,10 @@ static inline void fsvae_seal_list(uint16_t *list, uint32_t count, unsigned halv
 #if defined(FSVAE_WIDE_ASSEMBLY)
     if (count > FSVAE_UNROLLED) {
         list[0] = 0;
+#if defined(FSVAE_HALVES_SINGLE)
+    } else if (halves != 0u && count == 1u) {
+        list[0] = FSVAE_HALVES_SINGLE;
+#endif
     } else {
         list[0] = (uint16_t)((FSVAE_UNROLLED - count) * (halves != 0u ? FSVAE_HALVES_EVENT : FSVAE_BYTES_EVENT) +
                              (halves != 0u ? FSVAE_HALVES_SKIP : FSVAE_BYTES_SKIP));
@@ -361,11 +372,26 @@ typedef union {
     uint32_t pair;
 } fsvae_train_pair;
 
+#if defined(FSVAE_ARMV7EM)
+/* From rest, and straight to where the trains belong: neither reads nor writes the cells. */
+void fsvae_rest_wide_bytes(const fsvae_wide_run *run, fsvae_train_pair *trains);
+
+/* The same for positions, at least one, whose lists lie hop bytes apart and whose trains train_hop bytes. */
+void fsvae_walk_wide_halves(const fsvae_wide_run *run, fsvae_train_pair *trains, uint32_t positions, uint32_t hop,
+                            uint32_t train_hop);
+#endif
+
 /* All steps of one block at one position; trains of its channels. neuron: index of the first, for probes. */
 static FSVAE_INLINE void fsvae_wide_block(const fsvae_layer *layer, const fsvae_wide_run *run, fsvae_train_pair *trains,
                                           uint32_t neuron, const fsvae_watch *watch)
 {
     const fsvae_wide_cells *cells = run->cells;
+#if defined(FSVAE_ARMV7EM)
+    if (layer->kernel != FSVAE_KERNEL_HALVES && !fsvae_wide_probing(layer, watch)) {
+        fsvae_rest_wide_bytes(run, trains);
+        return;
+    }
+#endif
     fsvae_wide_rest(run->cells);
     if (fsvae_wide_probing(layer, watch)) {
         void (*volatile probed)(const fsvae_layer *, const fsvae_wide_run *, uint32_t, const fsvae_watch *) =
@@ -746,6 +772,20 @@ static FSVAE_RAM_CODE("fsvae_wide_conv_parity") void fsvae_wide_conv_parity(void
                 }
             }
             run.taps = FSVAE_MOST_WIDE_TAPS - slot;
+#if defined(FSVAE_ARMV7EM)
+            if (layer->kernel == FSVAE_KERNEL_HALVES && !fsvae_wide_probing(layer, job->watch)) {
+                /* All positions with as many taps: of an odd column all but the last. */
+                const uint32_t end = px == 0u || !has_beside ? size : size - 1u;
+                const uint32_t positions = (end - x + members - 1u) / members;
+                fsvae_walk_wide_halves(&run, (fsvae_train_pair *)(void *)(job->out + at), positions,
+                                       2u * members * position_halfwords, 4u * members * layer->outputs);
+                list += positions * members * position_halfwords;
+                list_below += positions * members * position_halfwords;
+                at += positions * 2u * members * layer->outputs;
+                x += (positions - 1u) * members;
+                continue;
+            }
+#endif
             if (layer->kernel != FSVAE_KERNEL_HALVES) {
                 for (; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
                     fsvae_wide_correct(correction, run.list[slot], halfwords, slot + run.taps != FSVAE_MOST_WIDE_TAPS);

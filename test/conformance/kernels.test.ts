@@ -15,7 +15,7 @@ import { verify } from '../../harness/verify.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { randomModel, type RandomModelShape, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
-const IMAGES = 8;
+const IMAGES = 32;
 
 describe('kernels on the emulated RP2040, models of every shape', function () {
   this.timeout(120_000);

@@ -101,6 +101,12 @@ const KINDS: readonly TargetKind[] = [
     missing: () => undefined,
     open: (model) => openBuild(loadBoard('rp2040'), 'zig', model, ['-DFSVAE_PLAIN_C']),
   },
+  {
+    name: 'rp2040, one core',
+    models: ['tiny', 'mnist', 'mnist-int4'],
+    missing: () => undefined,
+    open: (model) => openBuild('rp2040', 'zig', model, ['-DFSVAE_ONE_CORE']),
+  },
   // Without QEMU these fail, with how to install it.
   built('mps2-an386', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
   built('mps2-an386', 'zig', ['tiny', 'mnist']),
