@@ -105,7 +105,7 @@ const KINDS: readonly TargetKind[] = [
     name: 'rp2040, one core',
     models: ['tiny', 'mnist', 'mnist-int4'],
     missing: () => undefined,
-    open: (model) => openBuild('rp2040', 'zig', model, ['-DFSVAE_ONE_CORE']),
+    open: (model) => openBuild(loadBoard('rp2040'), 'zig', model, ['-DFSVAE_ONE_CORE']),
   },
   // Without QEMU these fail, with how to install it.
   built('mps2-an386', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
