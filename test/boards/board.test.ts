@@ -87,6 +87,7 @@ describe('board descriptions', () => {
         '#define BOARD_CLOCK_HZ 125000000u',
         '#define BOARD_BAUD 230400u',
         '#define BOARD_STACK_BYTES 6144u',
+        '#define BOARD_USB_VENDOR_ID 0x2e8au',
       ]) {
         expect(config).to.contain(`${line}\n`);
       }
@@ -162,6 +163,8 @@ describe('board descriptions', () => {
     ['a machine for another emulator', { machine: 'mps2-an386' }, 'machine'],
     ['a machine that is a flag', { machine: '-M' }, 'machine'],
     ['a UART without its interrupt', { 'link.uart': { registers: '0x40004000' } }, 'link.uart.interrupt'],
+    ['a USB link without its ids', { 'link.usb': null }, 'link.usb'],
+    ['a USB id in decimal', { 'link.usb.productId': '10' }, 'link.usb.productId'],
     ['no clock', { clockHz: 0 }, 'clockHz'],
   ] as const) {
     it(`refuses ${what}`, () => {
