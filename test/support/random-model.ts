@@ -155,6 +155,7 @@ export const SHAPES: Readonly<Record<string, RandomModelShape>> = {
   'no leak': { ...TINY_SHAPE, leak: { multiplier: 1, shift: 0 } },
   'F = 8, wide parameters': { ...TINY_SHAPE, fractionBits: 8 },
   'blocks of sixteen': WIDE_SHAPE,
+  'blocks of sixteen, T = 5': { ...WIDE_SHAPE, timeSteps: 5 },
   'blocks of sixteen, int4': { ...WIDE_SHAPE, bits: [4], fractionBits: 3, timeSteps: 16 },
   'blocks of sixteen, groups of two': { ...WIDE_SHAPE, maps: [18, 32, 16], bottomSize: 5, timeSteps: 16 },
   'blocks of sixteen, single inputs': { ...WIDE_SHAPE, maps: [16, 33, 16], bottomSize: 6, channels: 2 },
