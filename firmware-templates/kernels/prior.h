@@ -61,12 +61,19 @@ static inline uint32_t fsvae_list_fired(const uint8_t *fired, uint32_t neurons, 
     uint32_t offset = 0;
     for (uint32_t i = 0; i < (neurons + 7u) / 8u; i++, offset += 8u * scale) {
         uint32_t event = offset;
+#if defined(FSVAE_ARMV7EM)
+        for (uint32_t bits = fired[i]; bits != 0u; bits &= bits - 1u) { /* from spike to spike */
+            *next++ = (uint16_t)(event + (uint32_t)__builtin_ctz(bits) * scale);
+            count++;
+        }
+#else
         for (uint32_t bits = fired[i]; bits != 0u; bits >>= 1, event += scale) {
             if ((bits & 1u) != 0u) {
                 *next++ = (uint16_t)event;
                 count++;
             }
         }
+#endif
     }
     if (wide != 0u) {
         fsvae_seal_list(list, count, 0);
@@ -173,20 +180,20 @@ static inline void fsvae_lazy_prepare(const fsvae_lazy_layer *layer, uint16_t *e
  * each of the others, less their bytes. With the sum of all bytes on top, which depends on the neuron alone, those cancel
  * and twice the sum wanted is left: no byte needs a mask of its own. */
 static FSVAE_INLINE int32_t fsvae_lazy_sum(const fsvae_lazy_layer *layer, const uint32_t *row, uint32_t neuron,
-                                           const uint16_t *events, uint32_t count)
+                                           const uint16_t *events, int32_t count)
 {
     const int32_t bias = layer->weight_bits == 8u ? 128 : 8;
 #if defined(FSVAE_ARMV7EM)
     const int32_t inputs = (int32_t)layer->inputs;
-    if (fsvae_lazy_masked(layer->inputs, count)) {
+    if (fsvae_lazy_masked(layer->inputs, (uint32_t)count)) {
         uint32_t distance = fsvae_distance(row, (const uint32_t *)(const void *)(events + inputs / 2), layer->inputs);
-        int32_t twice = (int32_t)distance + layer->sums[neuron] + bias * inputs - 255 * (inputs - (int32_t)count);
-        return twice / 2 - bias * (int32_t)count;
+        int32_t twice = (int32_t)distance + layer->sums[neuron] + bias * inputs - 255 * (inputs - count);
+        return twice / 2 - bias * count;
     }
 #else
     (void)neuron;
 #endif
-    return (int32_t)fsvae_sum_bytes((const uint8_t *)row, events, count) - bias * (int32_t)count;
+    return (int32_t)fsvae_sum_bytes((const uint8_t *)row, events, (uint32_t)count) - bias * count;
 }
 
 /* A row of nibbles as bytes, so that it can be summed as one, as often as the neuron looks back. Nibble n of a word is
@@ -235,7 +242,8 @@ static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t
     }
     for (;;) {
         int fires;
-        int32_t sum = fsvae_lazy_sum(layer, weights, neuron, state->events + from * layer->inputs, state->count[from]);
+        int32_t count = state->count[from];
+        int32_t sum = fsvae_lazy_sum(layer, weights, neuron, state->events + from * layer->inputs, count);
         current[from] = sum * unit + bias;
         if (exact && from > known) {
             from--;
@@ -389,6 +397,19 @@ static inline uint32_t fsvae_lazy_step(fsvae_lazy_state *state, const uint8_t *c
     int32_t membrane;
     uint32_t count = 0;
     if (!fsvae_probing(watch, state->layer.row, step)) {
+#if defined(FSVAE_ARMV7EM)
+        if (state->fetcher.begin == NULL && state->watch.both == NULL) { /* nothing to wait for, nobody to share with */
+            const uint32_t row_words = state->layer.row_words;
+            for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
+                const uint32_t neuron = fsvae_lazy_neuron(c, choices[c]);
+                if (fsvae_lazy_fires(state, state->layer.rows + neuron * row_words, state->spread[0], neuron, step, 0,
+                                     &membrane)) {
+                    fired[count++] = (uint16_t)c;
+                }
+            }
+            return count;
+        }
+#endif
         return run(state, choices, 0, FSVAE_LATENT_CHANNELS, step, 0, &membrane, fired);
     }
     for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
