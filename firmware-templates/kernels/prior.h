@@ -61,12 +61,19 @@ static inline uint32_t fsvae_list_fired(const uint8_t *fired, uint32_t neurons, 
     uint32_t offset = 0;
     for (uint32_t i = 0; i < (neurons + 7u) / 8u; i++, offset += 8u * scale) {
         uint32_t event = offset;
+#if defined(FSVAE_ARMV7EM)
+        for (uint32_t bits = fired[i]; bits != 0u; bits &= bits - 1u) { /* from spike to spike */
+            *next++ = (uint16_t)(event + (uint32_t)__builtin_ctz(bits) * scale);
+            count++;
+        }
+#else
         for (uint32_t bits = fired[i]; bits != 0u; bits >>= 1, event += scale) {
             if ((bits & 1u) != 0u) {
                 *next++ = (uint16_t)event;
                 count++;
             }
         }
+#endif
     }
     if (wide != 0u) {
         fsvae_seal_list(list, count, 0);
@@ -106,6 +113,10 @@ typedef struct {
     uint32_t *spread[FSVAE_MOST_ABREAST];     /* 4 bits: the row's weights in bytes */
     uint32_t turn;           /* which of `fetched` are evaluated next */
     uint32_t abreast;        /* 1, or 2 where two processors share the work */
+#if defined(FSVAE_ARMV7EM)
+    const uint32_t *masks[FSVAE_TIME_STEPS]; /* of a step's events: see fsvae_lazy_prepare(); NULL: there are none */
+    int32_t offset[FSVAE_TIME_STEPS];        /* what fsvae_lazy_sum() adds to a distance */
+#endif
 } fsvae_lazy_state;
 
 /* Sum of the bytes of a row that the events name. */
@@ -130,25 +141,32 @@ static FSVAE_RAM_CODE("fsvae_sum_bytes") uint32_t fsvae_sum_bytes(const uint8_t 
 #endif
 
 #if defined(FSVAE_ARMV7EM)
-/* Sum of the differences between the bytes of a row and masks, each without its sign. inputs: a multiple of 16. */
+/* Sum of the differences between the bytes of a row and masks, each without its sign. inputs: a multiple of 16. 6
+ * instructions for sixteen inputs, where an event takes 3. */
 uint32_t fsvae_distance(const uint32_t *row, const uint32_t *masks, uint32_t inputs);
-
-/* Whether a step's events are kept as masks: at 6 instructions for sixteen inputs, where an event takes 3. */
-static FSVAE_INLINE int fsvae_lazy_masked(uint32_t inputs, uint32_t count)
-{
-    return inputs % 16u == 0u && 8u * count >= inputs;
-}
 #endif
 
-/* Makes a step's events ready for as many sums as they take part in. events: room for `inputs`, of which count, ascending,
- * are there. Masks come to lie in the second half of that room, from the last one on: event i is at 2i, no higher
- * than what has been written when it is read. */
-static inline void fsvae_lazy_prepare(const fsvae_lazy_layer *layer, uint16_t *events, uint32_t count)
+static FSVAE_INLINE int32_t fsvae_lazy_bias(const fsvae_lazy_layer *layer)
+{
+    return layer->weight_bits == 8u ? 128 : 8;
+}
+
+/* Makes a step's events ready for as many sums as they take part in. events: room for all inputs, of which `count`,
+ * ascending, are there.
+ *
+ * On ARMv7E-M many events become masks: for each input a byte, 0 where it fired and 255 elsewhere. They come to lie in the
+ * second half of the room, written from the last one on: event i, at byte 2i, is read before anything is written there. */
+static inline void fsvae_lazy_prepare(fsvae_lazy_state *state, unsigned step, uint16_t *events, uint32_t count)
 {
 #if defined(FSVAE_ARMV7EM)
-    if (fsvae_lazy_masked(layer->inputs, count)) {
-        uint8_t *masks = (uint8_t *)(events + layer->inputs / 2u);
-        uint32_t i = layer->inputs;
+    const uint32_t inputs = state->layer.inputs;
+    state->masks[step] = NULL;
+    if (inputs % 16u == 0u && 8u * count >= inputs) {
+        const int32_t bias = fsvae_lazy_bias(&state->layer);
+        uint8_t *masks = (uint8_t *)(events + inputs / 2u);
+        uint32_t i = inputs;
+        state->masks[step] = (const uint32_t *)(const void *)masks;
+        state->offset[step] = (bias - 255) * (int32_t)inputs + (255 - 2 * bias) * (int32_t)count;
         while (count != 0u) {
             uint32_t event = events[--count];
             while (--i != event) {
@@ -161,32 +179,32 @@ static inline void fsvae_lazy_prepare(const fsvae_lazy_layer *layer, uint16_t *e
         }
     }
 #else
-    (void)layer;
+    (void)state;
+    (void)step;
     (void)events;
     (void)count;
 #endif
 }
 
-/* What the events of a step, as fsvae_lazy_prepare() left them, sum up to. row: biased bytes of `neuron`.
+/* What the events of a step sum up to. row: biased bytes of `neuron`.
  *
- * A mask is 0 where an input fired and 255 elsewhere, so that the distance is the sum of the bytes that fired, plus 255 for
- * each of the others, less their bytes. With the sum of all bytes on top, which depends on the neuron alone, those cancel
- * and twice the sum wanted is left: no byte needs a mask of its own. */
-static FSVAE_INLINE int32_t fsvae_lazy_sum(const fsvae_lazy_layer *layer, const uint32_t *row, uint32_t neuron,
-                                           const uint16_t *events, uint32_t count)
+ * The distance to the masks is the sum of the bytes that fired, plus 255 for each of the others, less their bytes. With the
+ * sum of all bytes on top, which depends on the neuron alone, those cancel, and twice the sum wanted is left. So no byte is
+ * masked, and nothing but adding is done for each. */
+static FSVAE_INLINE int32_t fsvae_lazy_sum(const fsvae_lazy_state *state, const uint32_t *row, uint32_t neuron,
+                                           unsigned step, int32_t count)
 {
-    const int32_t bias = layer->weight_bits == 8u ? 128 : 8;
+    const fsvae_lazy_layer *layer = &state->layer;
 #if defined(FSVAE_ARMV7EM)
-    const int32_t inputs = (int32_t)layer->inputs;
-    if (fsvae_lazy_masked(layer->inputs, count)) {
-        uint32_t distance = fsvae_distance(row, (const uint32_t *)(const void *)(events + inputs / 2), layer->inputs);
-        int32_t twice = (int32_t)distance + layer->sums[neuron] + bias * inputs - 255 * (inputs - (int32_t)count);
-        return twice / 2 - bias * (int32_t)count;
+    if (state->masks[step] != NULL) {
+        int32_t distance = (int32_t)fsvae_distance(row, state->masks[step], layer->inputs);
+        return (distance + layer->sums[neuron] + state->offset[step]) >> 1;
     }
 #else
     (void)neuron;
 #endif
-    return (int32_t)fsvae_sum_bytes((const uint8_t *)row, events, count) - bias * (int32_t)count;
+    return (int32_t)fsvae_sum_bytes((const uint8_t *)row, state->events + step * layer->inputs, (uint32_t)count) -
+           fsvae_lazy_bias(layer) * count;
 }
 
 /* A row of nibbles as bytes, so that it can be summed as one, as often as the neuron looks back. Nibble n of a word is
@@ -235,7 +253,8 @@ static FSVAE_INLINE int fsvae_lazy_fires(fsvae_lazy_state *state, const uint32_t
     }
     for (;;) {
         int fires;
-        int32_t sum = fsvae_lazy_sum(layer, weights, neuron, state->events + from * layer->inputs, state->count[from]);
+        int32_t count = state->count[from];
+        int32_t sum = fsvae_lazy_sum(state, weights, neuron, from, count);
         current[from] = sum * unit + bias;
         if (exact && from > known) {
             from--;
@@ -389,6 +408,19 @@ static inline uint32_t fsvae_lazy_step(fsvae_lazy_state *state, const uint8_t *c
     int32_t membrane;
     uint32_t count = 0;
     if (!fsvae_probing(watch, state->layer.row, step)) {
+#if defined(FSVAE_ARMV7EM)
+        if (state->fetcher.begin == NULL && state->watch.both == NULL) { /* nothing to wait for, nobody to share with */
+            const uint32_t row_words = state->layer.row_words;
+            for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
+                const uint32_t neuron = fsvae_lazy_neuron(c, choices[c]);
+                if (fsvae_lazy_fires(state, state->layer.rows + neuron * row_words, state->spread[0], neuron, step, 0,
+                                     &membrane)) {
+                    fired[count++] = (uint16_t)c;
+                }
+            }
+            return count;
+        }
+#endif
         return run(state, choices, 0, FSVAE_LATENT_CHANNELS, step, 0, &membrane, fired);
     }
     for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {

@@ -55,17 +55,13 @@ static inline int32_t fsvae_weight_train(const uint16_t *tables, uint32_t train)
 /* Rule R4. */
 static inline uint8_t fsvae_pixel(const int32_t *thresholds, int32_t membrane)
 {
-    uint32_t low = 0;
-    uint32_t high = FSVAE_PIXEL_THRESHOLDS;
-    while (low < high) {
-        uint32_t middle = (low + high) >> 1;
-        if (thresholds[middle] <= membrane) {
-            low = middle + 1u;
-        } else {
-            high = middle;
+    uint32_t reached = 0; /* so many are certainly no higher; of 2^n - 1 thresholds each comparison decides one bit */
+    for (uint32_t more = (FSVAE_PIXEL_THRESHOLDS + 1u) / 2u; more != 0u; more >>= 1) {
+        if (thresholds[reached + more - 1u] <= membrane) {
+            reached += more;
         }
     }
-    return (uint8_t)low;
+    return (uint8_t)reached;
 }
 
 /* Weights of the last convolution as the kernel reads them: for each channel and input nine words, one a tap. */

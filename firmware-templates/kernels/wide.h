@@ -78,20 +78,37 @@ static FSVAE_INLINE uint32_t fsvae_list_halfwords(uint32_t events)
     return FSVAE_LIST_HEAD + events;
 }
 
+#if defined(FSVAE_WIDE_ASSEMBLY)
+/* Header of a list of at most sixteen events: past as many of the last sixteen as it lacks. */
+#define FSVAE_SKIP(count, event, skip) ((uint16_t)((FSVAE_UNROLLED - (count)) * (event) + (skip)))
+#endif
+
+#if defined(FSVAE_ARMV7EM)
+#define FSVAE_HALVES_HEADER(count) FSVAE_SKIP(count, FSVAE_HALVES_EVENT, FSVAE_HALVES_SKIP)
+/* By number of events: one alone has code of its own. */
+static const uint16_t fsvae_halves_header[FSVAE_UNROLLED + 1u] = {
+    FSVAE_HALVES_HEADER(0u),  FSVAE_HALVES_SINGLE,      FSVAE_HALVES_HEADER(2u),  FSVAE_HALVES_HEADER(3u),
+    FSVAE_HALVES_HEADER(4u),  FSVAE_HALVES_HEADER(5u),  FSVAE_HALVES_HEADER(6u),  FSVAE_HALVES_HEADER(7u),
+    FSVAE_HALVES_HEADER(8u),  FSVAE_HALVES_HEADER(9u),  FSVAE_HALVES_HEADER(10u), FSVAE_HALVES_HEADER(11u),
+    FSVAE_HALVES_HEADER(12u), FSVAE_HALVES_HEADER(13u), FSVAE_HALVES_HEADER(14u), FSVAE_HALVES_HEADER(15u),
+    FSVAE_HALVES_HEADER(16u),
+};
+#endif
+
 /* Completes a list whose events are in place. */
-static inline void fsvae_seal_list(uint16_t *list, uint32_t count, unsigned halves)
+static FSVAE_INLINE void fsvae_seal_list(uint16_t *list, uint32_t count, unsigned halves)
 {
 #if defined(FSVAE_WIDE_ASSEMBLY)
-    if (count > FSVAE_UNROLLED) {
-        list[0] = 0;
-#if defined(FSVAE_HALVES_SINGLE)
-    } else if (halves != 0u && count == 1u) {
-        list[0] = FSVAE_HALVES_SINGLE;
+    uint32_t header = 0;
+    if (count <= FSVAE_UNROLLED) {
+#if defined(FSVAE_ARMV7EM)
+        header = halves != 0u ? fsvae_halves_header[count] : FSVAE_SKIP(count, FSVAE_BYTES_EVENT, FSVAE_BYTES_SKIP);
+#else
+        header = halves != 0u ? FSVAE_SKIP(count, FSVAE_HALVES_EVENT, FSVAE_HALVES_SKIP)
+                              : FSVAE_SKIP(count, FSVAE_BYTES_EVENT, FSVAE_BYTES_SKIP);
 #endif
-    } else {
-        list[0] = (uint16_t)((FSVAE_UNROLLED - count) * (halves != 0u ? FSVAE_HALVES_EVENT : FSVAE_BYTES_EVENT) +
-                             (halves != 0u ? FSVAE_HALVES_SKIP : FSVAE_BYTES_SKIP));
     }
+    list[0] = (uint16_t)header;
 #else
     (void)halves;
     list[0] = 0;
@@ -115,7 +132,7 @@ static inline void fsvae_seal_lists(const fsvae_list_writer *writer, uint16_t *l
                                     unsigned halves)
 {
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++, list += halfwords) {
-        fsvae_seal_list(list, (uint32_t)(writer->next[t] - list) - FSVAE_LIST_HEAD, halves);
+        fsvae_seal_list(list, (uint32_t)(writer->next[t] - (list + FSVAE_LIST_HEAD)), halves);
     }
 }
 

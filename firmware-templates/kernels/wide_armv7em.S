@@ -35,7 +35,8 @@
     .equ TRAINS, 88 /* then membranes at rest, then what sums begin with */
     .equ REST, TRAINS + 32
     .equ INIT, REST + 32
-    .equ FRAME, INIT + 32
+    .equ BEGIN, INIT + 32 /* sums of a first step that begins at rest */
+    .equ FRAME, BEGIN + 32
 
     .macro EVENT_BYTES at
     ldrh r1, [r0, #\at]
@@ -226,7 +227,7 @@
     adds r1, r1, r2
     str r1, [sp, #OFFSET]
     beq 6f
-5:  LEAK r7, r8, r9, r10
+    LEAK r7, r8, r9, r10
     LEAK r11, r4, r5, r6
     ldr pc, [sp, #ENTRY]
 
@@ -257,8 +258,8 @@
     .endr
     ldr r3, [sp, #START]
     str r3, [sp, #OFFSET]
-    add r0, sp, #REST
-    ldm r0!, {r4-r11}
+    add r0, sp, #BEGIN
+    ldm r0, {r4-r11}
     b 2f
 8:  ldr r0, [sp, #CELLS]
     ldr r1, [sp, #FIRST]
@@ -331,9 +332,16 @@
     add r0, sp, #INIT
     stm r0, {r4-r11}
     ldm r12, {r4-r11}
-    cbz r1, 3f
-    add r1, sp, #REST
-    stm r1, {r4-r11}
+    add r12, sp, #REST
+    stm r12, {r4-r11}
+    cbnz r1, 3f
+    ldm r2, {r4-r11}
+3:  mov r1, r3
+    LEAK r7, r8, r9, r10
+    LEAK r11, r4, r5, r6
+    mov r3, r1
+    add r0, sp, #BEGIN
+    stm r0, {r4-r11}
 2:  movs r1, #0
     mov r12, r1
     strd r1, r12, [sp, #TRAINS]
@@ -341,11 +349,7 @@
     strd r1, r12, [sp, #TRAINS + 16]
     strd r1, r12, [sp, #TRAINS + 24]
     mov r1, r3
-    b 5b
-3:  add r1, sp, #REST
-    stm r1, {r4-r11}
-    ldm r2, {r4-r11}
-    b 2b
+    ldr pc, [sp, #ENTRY]
     .size \name, . - \name
     .balign 4
 9:  .word 0, 64b - 9b + 1, 63b - 9b + 1, 62b - 9b + 1, 61b - 9b + 1 /* by number of taps */
