@@ -110,9 +110,16 @@ describe('RP2040 emulator process', function () {
       await link.settle();
       await link.close();
       link = await SerialLink.open(running.path);
-      link.send(Buffer.from('again\x1br'));
+      link.send(Buffer.from('again'));
       expect((await link.read(5)).toString()).to.equal('again');
-      await link.settle();
+      link.send(Buffer.from('\x1br'));
+      // What a host sends before it has noticed the restart is lost, as on a real bus.
+      let answer = '';
+      for (let i = 0; i < 20 && answer === ''; i++) {
+        link.send(Buffer.from('x'));
+        answer = await link.read(1, 1000).then(String, () => '');
+      }
+      expect(answer).to.equal('x');
     });
 
     it('uses no processor time while the program waits', async function () {
