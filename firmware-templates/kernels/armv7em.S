@@ -47,15 +47,14 @@ fsvae_copy:
 fsvae_distance:
     push {r4-r11, lr}
     mov r12, #0
-    subs r2, r2, #64
+    subs r2, r2, #128
     blo 2f
-1:  SIXTEEN_BYTES
+1:  .rept 8
     SIXTEEN_BYTES
-    SIXTEEN_BYTES
-    SIXTEEN_BYTES
-    subs r2, r2, #64
+    .endr
+    subs r2, r2, #128
     bhs 1b
-2:  adds r2, r2, #64
+2:  adds r2, r2, #128
     beq 4f
 3:  SIXTEEN_BYTES
     subs r2, r2, #16
@@ -72,7 +71,7 @@ fsvae_distance:
     .equ POSITION_END, 28
     .equ READOUT_FRAME, 36
 
-/* One input of the readout: 23 instructions, 3 where it has no spikes. r0 its train and r1 its weights, which move on;
+/* One input of the readout: 22 instructions, 3 where it has no spikes. r0 its train and r1 its weights, which move on;
  * r2, r3, lr scratch; sums in r4 to r12. */
     .macro READOUT_INPUT
     ldrh r2, [r0], #2
@@ -85,22 +84,20 @@ fsvae_distance:
     ldrh r2, [lr, #512]
     add r2, r3 /* rule R1 */
     ldrd r3, lr, [r1], #8
-    mla r4, r2, r3, r4
-    mla r5, r2, lr, r5
+    smlabb r4, r2, r3, r4
+    smlabt r5, r2, r3, r5
+    smlabb r6, r2, lr, r6
+    smlabt r7, r2, lr, r7
     ldrd r3, lr, [r1], #8
-    mla r6, r2, r3, r6
-    mla r7, r2, lr, r7
-    ldrd r3, lr, [r1], #8
-    mla r8, r2, r3, r8
-    mla r9, r2, lr, r9
-    ldrd r3, lr, [r1], #8
-    mla r10, r2, r3, r10
-    mla r11, r2, lr, r11
+    smlabb r8, r2, r3, r8
+    smlabt r9, r2, r3, r9
+    smlabb r10, r2, lr, r10
+    smlabt r11, r2, lr, r11
     ldr r3, [r1], #4
-    mla r12, r2, r3, r12
+    smlabb r12, r2, r3, r12
     b .Lcounted\@
 .Lsilent\@:
-    adds r1, r1, #36
+    adds r1, r1, #20
 .Lcounted\@:
     .endm
 

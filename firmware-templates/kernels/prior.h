@@ -163,19 +163,27 @@ static inline void fsvae_lazy_prepare(fsvae_lazy_state *state, unsigned step, ui
     state->masks[step] = NULL;
     if (inputs % 16u == 0u && 8u * count >= inputs) {
         const int32_t bias = fsvae_lazy_bias(&state->layer);
-        uint8_t *masks = (uint8_t *)(events + inputs / 2u);
+        uint32_t *words = (uint32_t *)(void *)(events + inputs / 2u);
+        uint8_t *masks = (uint8_t *)words;
         uint32_t i = inputs;
-        state->masks[step] = (const uint32_t *)(const void *)masks;
+        state->masks[step] = words;
         state->offset[step] = (bias - 255) * (int32_t)inputs + (255 - 2 * bias) * (int32_t)count;
-        while (count != 0u) {
+        while (count > inputs / 2u) { /* what of the events lies where the masks will */
             uint32_t event = events[--count];
             while (--i != event) {
                 masks[i] = 0xff;
             }
             masks[i] = 0;
         }
-        while (i != 0u) {
+        while (i % 4u != 0u) {
             masks[--i] = 0xff;
+        }
+        while (i != 0u) {
+            i -= 4u;
+            words[i / 4u] = 0xffffffffu;
+        }
+        while (count != 0u) {
+            masks[events[--count]] = 0;
         }
     }
 #else

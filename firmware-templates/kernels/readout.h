@@ -52,30 +52,48 @@ static inline int32_t fsvae_weight_train(const uint16_t *tables, uint32_t train)
     return sum;
 }
 
-/* Rule R4. */
-static inline uint8_t fsvae_pixel(const int32_t *thresholds, int32_t membrane)
+/* Past the next `more` thresholds, if the last of them is reached. */
+static FSVAE_INLINE const int32_t *fsvae_reach(const int32_t *threshold, int32_t membrane, unsigned more)
 {
-    uint32_t reached = 0; /* so many are certainly no higher; of 2^n - 1 thresholds each comparison decides one bit */
-    for (uint32_t more = (FSVAE_PIXEL_THRESHOLDS + 1u) / 2u; more != 0u; more >>= 1) {
-        if (thresholds[reached + more - 1u] <= membrane) {
-            reached += more;
-        }
-    }
-    return (uint8_t)reached;
+    return threshold[more - 1u] <= membrane ? threshold + more : threshold;
 }
 
-/* Weights of the last convolution as the kernel reads them: for each channel and input nine words, one a tap. */
-static inline void fsvae_expand_readout(const fsvae_readout_layer *layer, int32_t *expanded)
+/* Rule R4. Of 2^8 - 1 thresholds in order each comparison decides one bit of how many are reached. */
+static inline uint8_t fsvae_pixel(const int32_t *thresholds, int32_t membrane)
+{
+    const int32_t *reached = fsvae_reach(thresholds, membrane, 128);
+    reached = fsvae_reach(reached, membrane, 64);
+    reached = fsvae_reach(reached, membrane, 32);
+    reached = fsvae_reach(reached, membrane, 16);
+    reached = fsvae_reach(reached, membrane, 8);
+    reached = fsvae_reach(reached, membrane, 4);
+    reached = fsvae_reach(reached, membrane, 2);
+    reached = fsvae_reach(reached, membrane, 1);
+    return (uint8_t)(reached - thresholds);
+}
+
+/* Weights of the last convolution as the kernel reads them: for each channel and input nine, one a tap, in words; or, where
+ * ARMv7E-M multiplies halves of words, which have signs, in halves, ten for the sake of whole words. */
+#if defined(FSVAE_ARMV7EM) && FSVAE_TRAIN_BYTES == 2 && FSVAE_MOST_WEIGHTED <= 32767
+#define FSVAE_READOUT_HALVES 1
+#define FSVAE_READOUT_ROW 10u
+typedef int16_t fsvae_readout_weight;
+#else
+#define FSVAE_READOUT_ROW 9u
+typedef int32_t fsvae_readout_weight;
+#endif
+
+static inline void fsvae_expand_readout(const fsvae_readout_layer *layer, fsvae_readout_weight *expanded)
 {
     for (uint32_t o = 0; o < layer->channels; o++) {
-        for (uint32_t i = 0; i < layer->inputs; i++) {
+        for (uint32_t i = 0; i < layer->inputs; i++, expanded += FSVAE_READOUT_ROW) {
             for (uint32_t tap = 0; tap < FSVAE_READOUT_TAPS; tap++) {
                 uint32_t at = (o * FSVAE_READOUT_TAPS + tap) * layer->inputs + i;
                 if (layer->weight_bits == 8u) {
-                    *expanded++ = layer->weights[at];
+                    expanded[tap] = layer->weights[at];
                 } else {
                     uint32_t byte = (uint8_t)layer->weights[at >> 1];
-                    *expanded++ = (int32_t)((byte >> ((at & 1u) * 4u)) & 15u) - 8;
+                    expanded[tap] = (fsvae_readout_weight)((int32_t)((byte >> ((at & 1u) * 4u)) & 15u) - 8);
                 }
             }
         }
@@ -85,7 +103,7 @@ static inline void fsvae_expand_readout(const fsvae_readout_layer *layer, int32_
 /* The inputs of one row, for one channel. The assembly knows this layout. */
 typedef struct {
     const uint16_t *tables;
-    const int32_t *expanded; /* inputs x 9 */
+    const fsvae_readout_weight *expanded; /* inputs x FSVAE_READOUT_ROW */
     uint32_t inputs;
     uint32_t size;
     int32_t *above; /* membranes of the row above, of this one and of the one below, from the column before the first */
@@ -96,15 +114,15 @@ typedef struct {
 /* Adds to the membranes what a row of inputs gives them: for each position nine sums, one a tap, over its inputs. Not one
  * dot product for each pixel and tap: so a train is looked up once for nine products, and one without spikes, which is
  * two in five, costs next to nothing. */
-#if (defined(FSVAE_ARMV6M) || defined(FSVAE_ARMV7EM)) && FSVAE_TRAIN_BYTES == 2
+#if (defined(FSVAE_ARMV6M) && FSVAE_TRAIN_BYTES == 2) || defined(FSVAE_READOUT_HALVES)
 void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains);
 #else
 static FSVAE_OUT_OF_LINE void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains)
 {
     for (uint32_t x = 0; x < run->size; x++) {
-        const int32_t *weight = run->expanded;
+        const fsvae_readout_weight *weight = run->expanded;
         int32_t sums[FSVAE_READOUT_TAPS] = {0};
-        for (uint32_t i = 0; i < run->inputs; i++, weight += FSVAE_READOUT_TAPS) {
+        for (uint32_t i = 0; i < run->inputs; i++, weight += FSVAE_READOUT_ROW) {
             uint32_t train = *trains++;
             if (train != 0u) {
                 int32_t weighted = fsvae_weight_train(run->tables, train);
@@ -126,7 +144,7 @@ static FSVAE_OUT_OF_LINE void fsvae_readout_add(const fsvae_readout_run *run, co
  * two processors can add at the same time. */
 typedef struct {
     const uint16_t *tables;
-    const int32_t *expanded; /* channels x inputs x 9 */
+    const fsvae_readout_weight *expanded; /* channels x inputs x FSVAE_READOUT_ROW */
     int32_t *membranes;      /* 2 x channels x 4 x (size + 2): row r at slot r & 3, with a column to spare at either end */
 } fsvae_readout_state;
 
@@ -175,7 +193,7 @@ static FSVAE_OUT_OF_LINE void fsvae_readout_parts(void *work, uint32_t member, u
         fsvae_readout_begin_row(layer, job->state, part, row);
         fsvae_readout_begin_row(layer, job->state, part, row + 1u);
         for (uint32_t o = 0; o < layer->channels; o++) {
-            run.expanded = job->state->expanded + o * layer->inputs * FSVAE_READOUT_TAPS;
+            run.expanded = job->state->expanded + o * layer->inputs * FSVAE_READOUT_ROW;
             run.above = fsvae_readout_membranes(layer, job->state, part, o, row + 3u);
             run.here = fsvae_readout_membranes(layer, job->state, part, o, row);
             run.below = fsvae_readout_membranes(layer, job->state, part, o, row + 1u);

@@ -46,10 +46,10 @@
 #elif defined(FSVAE_ARMV7EM)
 #define FSVAE_WIDE_ASSEMBLY 1
 #define FSVAE_BYTES_EVENT 40u
-#define FSVAE_BYTES_SKIP 668u
+#define FSVAE_BYTES_SKIP 672u
 #define FSVAE_HALVES_EVENT 30u
-#define FSVAE_HALVES_SKIP 542u
-#define FSVAE_HALVES_SINGLE 512u /* from the jump to what adds one event */
+#define FSVAE_HALVES_SKIP 546u
+#define FSVAE_HALVES_SINGLE 516u /* from the jump to what adds one event */
 #endif
 
 /* One block while it runs. */
@@ -935,7 +935,23 @@ static inline void fsvae_wide_begin(const fsvae_layer *layer, fsvae_wide_cells *
     }
 }
 
-/* One step of a hidden layer of the prior. */
+/* Which neurons of a block fired at a step, the first in bit 0. */
+static FSVAE_INLINE uint32_t fsvae_wide_fired(const fsvae_wide_cells *cells, uint32_t step)
+{
+    uint32_t bits = 0;
+    for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
+        uint32_t now = cells->trains[p] >> step;
+        bits |= ((now & 1u) | ((now >> 15) & 2u)) << (2u * p);
+    }
+    return bits;
+}
+
+#if defined(FSVAE_ARMV7EM)
+/* fsvae_run_wide_bytes() for a single step, and which neurons fired at it; the cells' trains are left as they are. */
+uint32_t fsvae_step_wide_bytes(const fsvae_wide_run *run);
+#endif
+
+/* One step of a hidden layer of the prior. Of a linear layer, which has rows of bytes. */
 typedef struct {
     const fsvae_layer *layer;
     const fsvae_watch *watch;
@@ -952,7 +968,7 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_step_blocks(void *work, uint32_t member
     const int probing = fsvae_probing(job->watch, layer->row, step);
     fsvae_wide_run run = *job->run;
     for (uint32_t block = member; block < layer->outputs / FSVAE_WIDE; block += members) {
-        uint32_t bits = 0;
+        uint32_t bits;
         run.cells = job->cells + block;
         run.init = fsvae_wide_params(layer, block);
         for (unsigned slot = FSVAE_MOST_WIDE_TAPS - run.taps; slot < FSVAE_MOST_WIDE_TAPS; slot++) {
@@ -962,12 +978,14 @@ static FSVAE_OUT_OF_LINE void fsvae_wide_step_blocks(void *work, uint32_t member
             fsvae_wide_run from_start = run; /* fsvae_wide_probe() counts from step 0 */
             from_start.correction -= step;
             fsvae_wide_probe(layer, &from_start, step, block * FSVAE_WIDE, job->watch);
+            bits = fsvae_wide_fired(run.cells, step);
         } else {
+#if defined(FSVAE_ARMV7EM)
+            bits = fsvae_step_wide_bytes(&run);
+#else
             fsvae_run_wide_kernel(layer, &run);
-        }
-        for (unsigned p = 0; p < FSVAE_WIDE_PAIRS; p++) {
-            uint32_t now = run.cells->trains[p] >> step;
-            bits |= ((now & 1u) | ((now >> 15) & 2u)) << (2u * p);
+            bits = fsvae_wide_fired(run.cells, step);
+#endif
         }
         job->fired[2u * block] = (uint8_t)bits;
         job->fired[2u * block + 1u] = (uint8_t)(bits >> 8);

@@ -22,7 +22,7 @@
     .thumb
     .equ OFFSET, 0 /* of this step's lists from where the last step's end, negative; then the distance of steps */
     .equ ENTRY, 8
-    .equ LEFT, 12 /* events left of a list of more than sixteen */
+    .equ LAST, 12 /* where the list begins when as many events are added as a list of more than sixteen has */
     .equ TAPS, 16 /* for each slot where the last step's list ends, and its rows */
     .equ CORRECTION, 48
     .equ CELLS, 52
@@ -30,7 +30,7 @@
     .equ FIRST, 60
     .equ SHIFT, 64 /* 16 less the steps that run */
     .equ START, 68 /* the first step's offset */
-    .equ POSITIONS, 72 /* that are left; then how far their lists are apart, and their trains */
+    .equ POSITIONS, 72 /* that are left; then how far their lists are apart, and their trains. From cells: 1: a single step */
     .equ TRAIN_HOP, 80
     .equ TRAINS, 88 /* then membranes at rest, then what sums begin with */
     .equ REST, TRAINS + 32
@@ -119,19 +119,20 @@
     nop
 .Lfrom\@:
     ldrh r1, [r0, #2]
+    add r1, r0, r1, lsl #1
+    str r1, [sp, #LAST]
 .Lmore\@:
-    subs r1, r1, #16
-    str r1, [sp, #LEFT]
     SIXTEEN \event
     adds r0, r0, #32
-    ldr r1, [sp, #LEFT]
-    cmp r1, #16
+    ldr r1, [sp, #LAST]
+    subs r1, r1, r0 /* 2 for each event that is left */
+    cmp r1, #32
     bhi.w .Lmore\@
     .if \single
-    cmp r1, #1
+    cmp r1, #2
     beq .Lsingle\@
     .endif
-    movs r2, #\bytes
+    movs r2, #\bytes / 2
     adr.w r3, .Llast\@ + 16 * \bytes
     mls r3, r1, r2, r3
     mov pc, r3
@@ -192,6 +193,14 @@
     add \v2, r12, \v2, lsr #2
     bic \v3, \v3, #0x00030003
     add \v3, lr, \v3, lsr #2
+    .endm
+
+    .macro ENTRANCE name
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+    push {r3-r11, lr}
     .endm
 
     .macro RUN name, rest_name, event, size, skip, single, bytes
@@ -262,9 +271,33 @@
     ldm r0, {r4-r11}
     b 2f
 8:  ldr r0, [sp, #CELLS]
+    ldr r12, [sp, #POSITIONS]
     ldr r1, [sp, #FIRST]
     stm r0!, {r4-r11}
     ldm r3, {r4-r11}
+    .if \bytes
+    cmp r12, #0
+    beq 4f
+    orr r4, r5, r4, lsr #1 /* of each train only the highest bit is set: pair p comes to lie p above bit 8 */
+    orr r4, r6, r4, lsr #1
+    orr r4, r7, r4, lsr #1
+    orr r4, r8, r4, lsr #1
+    orr r4, r9, r4, lsr #1
+    orr r4, r10, r4, lsr #1
+    orr r4, r11, r4, lsr #1
+    uxtb16 r4, r4, ror #8
+    orr r4, r4, r4, lsl #4
+    and r4, r4, #0x0f0f0f0f
+    orr r4, r4, r4, lsl #2
+    and r4, r4, #0x33333333
+    orr r4, r4, r4, lsl #1
+    and r4, r4, #0x55555555
+    orr r0, r4, r4, lsr #15
+    uxth r0, r0
+    add sp, #FRAME
+    pop {r3-r11, pc}
+4:
+    .endif
     adds r0, #32
     .irp t, r4, r5, r6, r7, r8, r9, r10, r11
     lsr \t, \t, r2
@@ -276,11 +309,7 @@
     add sp, #FRAME
     pop {r3-r11, pc}
 
-    .global \rest_name
-    .type \rest_name, %function
-    .thumb_func
-\rest_name:
-    push {r3-r11, lr}
+    ENTRANCE \rest_name
     .if \bytes
     movs r2, #1
     .else
@@ -288,12 +317,16 @@
     .endif
     b 1f
     .size \rest_name, . - \rest_name
-    .global \name
-    .type \name, %function
-    .thumb_func
-\name:
-    push {r3-r11, lr}
+    .if \bytes
+    ENTRANCE fsvae_step_wide_bytes
     movs r1, #0
+    movs r2, #1
+    b 1f
+    .size fsvae_step_wide_bytes, . - fsvae_step_wide_bytes
+    .endif
+    ENTRANCE \name
+    movs r1, #0
+    movs r2, #0
 1:  sub sp, #FRAME
     strd r2, r3, [sp, #POSITIONS]
     str r12, [sp, #TRAIN_HOP]
@@ -355,8 +388,8 @@
 9:  .word 0, 64b - 9b + 1, 63b - 9b + 1, 62b - 9b + 1, 61b - 9b + 1 /* by number of taps */
     .endm
 
-    RUN fsvae_run_wide_bytes, fsvae_rest_wide_bytes, EVENT_BYTES, 40, 668, 0, 1
-    RUN fsvae_run_wide_halves, fsvae_walk_wide_halves, EVENT_HALVES, 30, 542, 512, 0
+    RUN fsvae_run_wide_bytes, fsvae_rest_wide_bytes, EVENT_BYTES, 40, 672, 0, 1
+    RUN fsvae_run_wide_halves, fsvae_walk_wide_halves, EVENT_HALVES, 30, 546, 516, 0
 
 #endif
 
