@@ -1,6 +1,7 @@
 /**
  * Random models of every shape on each core that has kernels in assembly, the emulated RP2040's and QEMU's Cortex-M4:
- * they select all of them, at sizes that no shipped model has, and the C twins beside them. Digests and images equal the golden model's.
+ * they select all of them, at sizes that no shipped model has, and the C twins beside them. Digests, images and what probes
+ * show equal the golden model's.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { expectedModel, startBuild } from '../../cli/targets.js';
 import { makePlan, type PlanOptions } from '../../codegen/plan/plan.js';
 import { buildProject, writeProject } from '../../codegen/project.js';
 import { verify } from '../../harness/verify.js';
+import { crc32 } from '../../runtime-ts/crc32.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { randomModel, type RandomModelShape, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
@@ -38,6 +40,7 @@ for (const boardName of ['rp2040', 'mps2-an386']) {
     for (const [name, shape, options] of CASES) {
       it(name, async () => {
         const model = randomModel(41, shape);
+        const golden = new GoldenModel(model);
         const plan = makePlan(model, 'random', options);
         const folder = mkdtempSync(join(tmpdir(), 'fsvae-kernels-'));
         try {
@@ -45,11 +48,23 @@ for (const boardName of ['rp2040', 'mps2-an386']) {
           expect(build.diagnostics).to.equal('');
           const target = await startBuild(board, build, expectedModel(plan), () => undefined);
           try {
-            const result = await verify(target, new GoldenModel(model), { firstSeed: 0n, count: IMAGES });
+            const result = await verify(target, golden, { firstSeed: 0n, count: IMAGES });
             expect(
               result.equal,
               JSON.stringify(result.mismatches, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)),
             ).to.equal(true);
+            // A probe stops a layer at its step: kernels begin and end anywhere.
+            const step = model.config.timeSteps >> 1;
+            for (let row = 1; row < golden.layerNames.length; row++) {
+              const count = Math.min(64, golden.layerNeurons[row]);
+              const membranes = await target.membranes(0n, row, step, 0, count);
+              const expected = Array.from({ length: count }, (_, n) => golden.membrane(0n, row, step, n).membrane);
+              expect(Array.from(membranes), `membranes of ${golden.layerNames[row]}`).to.deep.equal(expected);
+              const spikes = await target.spikes(0n, row, step);
+              expect(crc32(spikes), `spikes of ${golden.layerNames[row]}`).to.equal(
+                crc32(golden.spikes(0n, row, step)),
+              );
+            }
           } finally {
             await target.close();
           }
