@@ -18,6 +18,12 @@ const region = z
   .strictObject({ origin: address, bytes: z.int().positive().max(MOST_MEMORY_BYTES) })
   .refine(({ origin, bytes }) => origin + bytes <= 2 ** 32, 'must end within 32 bits of address');
 
+/** Hexadecimal text as in `lsusb`: no USB id is longer. */
+const usbId = z
+  .string()
+  .regex(/^0x[0-9a-f]{4}$/, 'must be a USB id such as "0x2e8a"')
+  .transform((text) => Number.parseInt(text, 16));
+
 const flags = z.array(z.string().regex(/^-\S+$/, 'must be one compiler flag without blanks')).max(32);
 
 const program = z.strictObject({
@@ -58,7 +64,7 @@ const schema = z
       })
       .nullable(),
     link: z.strictObject({
-      kind: z.enum(['uart', 'pty']),
+      kind: z.enum(['usb', 'uart', 'pty']),
       baud: z
         .int()
         .min(300)
@@ -69,6 +75,8 @@ const schema = z
         .strictObject({ registers: address, interrupt: z.int().nonnegative().max(239) })
         .nullable()
         .default(null),
+      /** What the board's own USB device calls itself; null where it has none. */
+      usb: z.strictObject({ vendorId: usbId, productId: usbId }).nullable().default(null),
     }),
     /** null: nothing but an ELF file is made. */
     uf2: z.strictObject({ familyId: address }).nullable(),
@@ -100,6 +108,7 @@ const schema = z
       context.addIssue({ code: 'custom', path, message });
     };
     const { memory } = board;
+    if (board.link.kind === 'usb' && board.link.usb === null) refuse(['link', 'usb'], 'must be given for the link usb');
     if ((board.emulator === 'qemu') !== (board.machine !== null))
       refuse(['machine'], 'must be given for the emulator qemu, and for no other');
     if (memory === null) {

@@ -26,7 +26,7 @@ import { formatActivity, formatQuantizationReport, quantizationReport } from '..
 import { XIP_CACHE } from '../emulator/xip-cache.js';
 import { pngGrid, terminalColor, terminalGrid } from '../harness/picture.js';
 import { startProgress } from '../harness/progress.js';
-import { listPorts } from '../harness/serial.js';
+import { boardsAt, listPorts } from '../harness/serial.js';
 import { formatStreamResult, stream } from '../harness/stream.js';
 import type { Target } from '../harness/target.js';
 import { formatVerifyResult, verify, verifyResultJson } from '../harness/verify.js';
@@ -296,10 +296,15 @@ class Commands {
   }
 
   async ports(flags: { json?: boolean }): Promise<void> {
-    const ports = await listPorts();
+    const known = listBoards().flatMap(({ name, link }) => (link.usb === null ? [] : [{ name, ...link.usb }]));
+    const ports = (await listPorts()).map((port) => ({ ...port, boards: boardsAt(port, known) }));
     if (flags.json === true) this.say(JSON.stringify(ports));
     else if (ports.length === 0) this.say('no serial ports');
-    else for (const port of ports) this.say(Object.values(port).filter(Boolean).join('  '));
+    else
+      for (const { boards, ...port } of ports) {
+        const mark = boards.length === 0 ? [] : [`may be ${boards.join(' or ')}`];
+        this.say([...Object.values(port).filter(Boolean), ...mark].join('  '));
+      }
   }
 
   /** Draws and compares; the end of every road. */

@@ -27,8 +27,9 @@ function emulatorCommand(board: Board, build: Build): string[] {
     requireQemu();
     return [script('qemu-process'), board.machine!, build.programPath];
   }
+  const link = board.link.kind === 'usb' ? ['--usb'] : [];
   if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {
-    return [script('rp2040-process'), build.image.uf2Path, String(board.memory!.flash.bytes)];
+    return [script('rp2040-process'), build.image.uf2Path, String(board.memory!.flash.bytes), ...link];
   }
   throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
 }

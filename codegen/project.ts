@@ -33,6 +33,7 @@ function boardView(board: Board) {
     clockHz: board.clockHz,
     baud: board.link.baud,
     uart: board.link.uart && { ...board.link.uart, registers: hex(board.link.uart.registers) },
+    usb: board.link.usb && { vendorId: hex(board.link.usb.vendorId), productId: hex(board.link.usb.productId) },
     stackBytes: memory?.stackBytes ?? 0,
     flashOrigin: hex(memory?.flash.origin ?? 0),
     // The boot code has the first 256 bytes.

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /**
- * Runs a UF2 image and bridges UART0 to a pseudo-terminal, so that the harness opens it as it would open a Pico.
+ * Runs a UF2 image and bridges UART0, or USB, to a pseudo-terminal, so that the harness opens it as it would open a Pico.
  *
- *   node rp2040-process.js IMAGE.uf2 [FLASH_BYTES] [--xip]
+ *   node rp2040-process.js IMAGE.uf2 [FLASH_BYTES] [--usb] [--xip]
  *
  * Prints one line of JSON, {"pty":"/dev/pts/N"}, and serves until stdin closes. Hard faults of the program are told on
  * stderr, a line each.
+ *
+ * With --usb a host finds the USB device and opens its serial port; bytes for it wait until it is found.
  *
  * With --xip, reads of flash cost what they cost by the model of the XIP cache (xip-cache.ts). A line `xip` on stdin is
  * answered with a line on stdout: cycles since the start, and what each core counted since the last answer.
@@ -66,14 +68,17 @@ function answerQuestions(chip: EmulatedRp2040): void {
 }
 
 function main(args: readonly string[]): void {
-  const [path, flashBytes, ...more] = args.filter((arg) => arg !== '--xip');
+  const [path, flashBytes, ...more] = args.filter((arg) => arg !== '--xip' && arg !== '--usb');
+  const usb = args.includes('--usb');
   const wrongBytes = flashBytes !== undefined && !/^[1-9][0-9]{0,8}$/.test(flashBytes);
   if (path === undefined || wrongBytes || more.length > 0) {
-    throw new FsvaeError('usage', 'usage: rp2040-process IMAGE.uf2 [FLASH_BYTES] [--xip]');
+    throw new FsvaeError('usage', 'usage: rp2040-process IMAGE.uf2 [FLASH_BYTES] [--usb] [--xip]');
   }
   let sent: number[] = [];
   const chip = new EmulatedRp2040(loadFlash(path), {
-    onUartByte: (byte) => sent.push(byte),
+    onUartByte: (byte) => void (usb || sent.push(byte)),
+    ...(usb ? { usb: { onBytes: (bytes: Uint8Array) => void sent.push(...bytes) } } : {}),
+    onBootLoader: () => process.stderr.write('the program entered the boot loader\n'),
     onFault: (what) => process.stderr.write(`${what}\n`),
     ...(flashBytes === undefined ? {} : { flashBytes: Number(flashBytes) }),
     ...(args.includes('--xip') ? { xip: { missCycles: XIP_MISS_CYCLES } } : {}),
@@ -101,7 +106,8 @@ function main(args: readonly string[]): void {
     setImmediate(() => guarded(slice));
   };
   terminal.onData((data) => {
-    chip.receive(data);
+    if (usb) chip.usb!.send(data);
+    else chip.receive(data);
     schedule();
   });
   answerQuestions(chip);

@@ -12,9 +12,17 @@ import { boot2IsSealed, BOOT2_BYTES } from '../codegen/image/boot2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { FlashChip } from './flash-chip.js';
 import { type CoreIndex, type Launch, LaunchRom, Mailboxes, RETURNED } from './second-core.js';
+import { UsbHost, type UsbHostOptions } from './usb-host.js';
 import { watchFlashReads, XipCache } from './xip-cache.js';
 
 const ROM_END = 0x4000;
+/** The boot ROM's table, and where its functions lie here. */
+const ROM_MAGIC = 0x10;
+const ROM_MAGIC_VALUE = 0x0201754d;
+const ROM_LOOKUP = 0x18;
+const ROM_RESET_USB_BOOT = 0x4255;
+const ROM_LOOKUP_CODE = 0x40;
+const RESET_USB_BOOT_CODE = 0x60;
 const FLASH_ORIGIN = 0x10000000;
 /** Flash appears four times, with and without the cache. */
 const FLASH_END = 0x14000000;
@@ -84,14 +92,23 @@ class Fault extends Error {
     super(message);
   }
 }
+/** The program entered the boot ROM's boot loader. */
+class BootLoader extends Error {}
 /** The program started the chip again. */
 class Restart extends Error {}
 
 export interface Rp2040Options {
   /** Takes every byte that the program sends over UART0. */
   readonly onUartByte: (byte: number) => void;
+  /** A computer at the other end of USB. Without it the cable is not plugged in. */
+  readonly usb?: UsbHostOptions;
   /** Told of every hard fault, in one line: what the program did, and where. Its own handler runs after that. */
   readonly onFault?: (what: string) => void;
+  /**
+   * Told when the program enters the boot ROM's USB boot loader, which ends the run: from then on the chip is idle.
+   * Without it there is no boot ROM to enter.
+   */
+  readonly onBootLoader?: () => void;
   /**
    * Takes `bkpt` instructions, with their number and the cycles so far: marks in a program that is to be measured.
    * Without it they are hard faults, as on a chip without a debugger. `cycles` are those of the core that met it.
@@ -134,12 +151,14 @@ export class EmulatedRp2040 {
   /** Takes core 1's SysTick out of the clock. */
   private stopSecondSystick: () => void = () => undefined;
   private readonly xip: XipCache | undefined;
+  private host: UsbHost | undefined;
   private clock!: DerivedClock;
   private fifo!: Fifo;
   /** While an alarm is served, the time for which it was set. */
   private alarmNanos: number | undefined;
   /** Core 0's cycle count up to which the cores may run without a look at anything else. */
   private until = 0;
+  private inBootLoader = false;
   private lockedUp: string | undefined;
   private readonly pending: Uint8Array[] = [];
   private pendingAt = 0;
@@ -207,6 +226,7 @@ export class EmulatedRp2040 {
     chip.sram.set(this.image.subarray(0, BOOT2_BYTES), BOOT2_ADDRESS - RAM_ORIGIN);
     this.connectMemory();
     this.connectSecondCore();
+    this.host = this.options.usb && new UsbHost(chip, this.options.usb);
     core.cycles = 0;
     core.SP = BOOT2_ADDRESS; // the boot ROM's own stack; the program sets its own
     core.LR = 0;
@@ -436,7 +456,7 @@ export class EmulatedRp2040 {
       if (inRam >= 0 && inRam < RAM_BYTES) return ram32[inRam >>> 2];
       const inFlash = address - FLASH_ORIGIN;
       if (inFlash >= 0 && inFlash < this.readableFlash) return flash32[inFlash >>> 2];
-      if (address < ROM_END) return 0; // the port asks there whether there is a boot ROM
+      if (address < ROM_END) return this.romWord(address); // the port asks there whether there is a boot ROM
       const offset = flashOffset(address);
       return offset === undefined ? chip.readUint32(address) : flash32[offset >>> 2];
     };
@@ -449,6 +469,7 @@ export class EmulatedRp2040 {
       if (inRam >= 0 && inRam < RAM_BYTES) return ram16[inRam >>> 1];
       // All of the boot ROM that is there: where core 1 ends up when its program returns. wfi; b RETURNED
       if ((address & ~3) === RETURNED) return address === RETURNED ? 0xbf30 : 0xe7fd;
+      if (address < ROM_END && this.options.onBootLoader !== undefined) return this.romCode(address, core);
       const offset = flashOffset(address);
       return offset === undefined ? chip.readUint16(address) : flash16[offset >>> 1];
     };
@@ -499,16 +520,33 @@ export class EmulatedRp2040 {
     const protect = protectionOf(core);
   }
 
+  /** What says that there is a boot ROM, and where its functions are looked up (datasheet section 2.8.3). */
+  private romWord(address: number): number {
+    if (this.options.onBootLoader === undefined) return 0;
+    return address === ROM_MAGIC ? ROM_MAGIC_VALUE : address === ROM_LOOKUP ? ROM_LOOKUP_CODE | 1 : 0;
+  }
+
+  /** The functions of the boot ROM that are there: the one that looks up, and reset_usb_boot. */
+  private romCode(address: number, core: Core): number {
+    const found = core.registers[1] === ROM_RESET_USB_BOOT ? RESET_USB_BOOT_CODE | 1 : 0;
+    if (address === ROM_LOOKUP_CODE) return 0x2000 | found; // movs r0, #found
+    if (address === ROM_LOOKUP_CODE + 2) return 0x4770; // bx lr
+    if (address === RESET_USB_BOOT_CODE) throw new BootLoader();
+    throw new Fault(`an access to the boot ROM at ${hex(address)}, which is not there`, address);
+  }
+
   /** Cycles since the boot code was first entered, asleep or awake: the time of the core that runs, or ran last. */
   get cycles(): number {
     return this.active.core.cycles + this.active.other;
   }
 
-  /** True while every core waits for an interrupt or event and no received byte is left to give them. */
+  /** True while every core waits for an interrupt or event and no received byte is left to give them, nor USB packet. */
   get idle(): boolean {
+    if (this.inBootLoader) return true;
     const { first, second } = this;
-    if (!first.core.waiting || (second !== undefined && !second.core.waiting)) return false;
-    return this.pending.length === 0 && this.fifo.empty;
+    if (!first.core.waiting || this.wakes(first.core)) return false;
+    if (second !== undefined && (!second.core.waiting || this.wakes(second.core))) return false;
+    return this.pending.length === 0 && this.fifo.empty && !(this.host?.busy ?? false);
   }
 
   /** Reads of flash that were looked up in the XIP cache's model, of core 0 and core 1; `fill(0)` starts over. */
@@ -524,6 +562,11 @@ export class EmulatedRp2040 {
   /** Bytes that arrive on UART0, in order. They enter the FIFO only as it has room: none is lost. */
   receive(bytes: Uint8Array): void {
     if (bytes.length > 0) this.pending.push(bytes.slice());
+  }
+
+  /** The computer at the other end of USB; another one after every restart, as the device is found anew. */
+  get usb(): UsbHost | undefined {
+    return this.host;
   }
 
   /** A copy of RAM or flash. */
@@ -564,7 +607,8 @@ export class EmulatedRp2040 {
   /**
    * Runs about `cycles` cycles, or until every core sleeps with nothing left to wake it but time.
    *
-   * @throws FsvaeError `link` when the core locks up: it faults while it begins or serves a fault
+   * @throws FsvaeError `link` when the core locks up: it faults while it begins or serves a fault; or when the program
+   *   breaks a rule of the USB
    */
   run(cycles: number): void {
     if (this.lockedUp !== undefined) throw new FsvaeError('link', this.lockedUp);
@@ -575,7 +619,10 @@ export class EmulatedRp2040 {
         else this.runBoth(end);
       } catch (error) {
         const at = this.active.core.PC;
-        if (error instanceof Restart) this.boot(this.chip.sram.slice(), this.cycles);
+        if (error instanceof BootLoader) {
+          this.inBootLoader = true;
+          this.options.onBootLoader?.();
+        } else if (error instanceof Restart) this.boot(this.chip.sram.slice(), this.cycles);
         else if (error instanceof Fault) this.hardFault(error);
         else throw new FsvaeError('link', `the emulator failed at ${hex(at)}: ${(error as Error).message}`);
       }

@@ -17,6 +17,21 @@ export interface PortDescription {
   readonly serialNumber?: string;
 }
 
+/** What a board's own USB device calls itself. */
+export interface UsbBoard {
+  readonly name: string;
+  readonly vendorId: number;
+  readonly productId: number;
+}
+
+/** Names of the boards that a port may be, by its USB ids: programs of others may use the same ones. */
+export function boardsAt(port: PortDescription, boards: readonly UsbBoard[]): string[] {
+  const is = (text: string | undefined, id: number): boolean => text !== undefined && Number.parseInt(text, 16) === id;
+  return boards
+    .filter(({ vendorId, productId }) => is(port.vendorId, vendorId) && is(port.productId, productId))
+    .map(({ name }) => name);
+}
+
 /**
  * The machine's serial ports. On Linux the serialport package asks `udevadm` and takes the process down where that is
  * missing (containers, some embedded systems), so there the names under /dev are read instead, without USB ids.

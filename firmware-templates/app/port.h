@@ -9,16 +9,17 @@
 
 #include "fsvae.h"
 
-/* Clocks, pins, serial link, cycle counter. Called once, first. */
+/* Clocks, pins, serial links, cycle counter. Called once, first. */
 void port_init(void);
 
-/* Next received byte, 0 to 255, or -1 when none is waiting. */
+/* Next received byte, 0 to 255, or -1 when none is waiting. A board with several links reads one of them from 0 byte to 0
+ * byte, which end frames. */
 int port_read(void);
 
 /* Called whenever port_read() had nothing: a board may sleep here until something happens. */
 void port_idle(void);
 
-/* Sends all bytes; returns when they are queued in hardware. */
+/* Sends all bytes over the link that port_read() read last; returns when they are queued in hardware. */
 void port_write(const uint8_t *bytes, size_t count);
 
 /* Processor cycles since start-up (on the host: nanoseconds); wraps at 2^64. */

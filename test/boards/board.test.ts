@@ -2,12 +2,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { boardNames, listBoards, loadBoard, parseBoard } from '../../boards/board.js';
+import { type Board, boardNames, listBoards, loadBoard, parseBoard } from '../../boards/board.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { makePlan } from '../../codegen/plan/plan.js';
-import { projectFiles } from '../../codegen/project.js';
+import { boardBudget, planFor, projectFiles } from '../../codegen/project.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { randomModel, TINY_SHAPE } from '../support/random-model.js';
+import { shipped } from '../support/shipped.js';
 
 const PICO = readFileSync(join(PACKAGE_ROOT, 'boards/rp2040.json'), 'utf8');
 
@@ -86,6 +87,7 @@ describe('board descriptions', () => {
         '#define BOARD_CLOCK_HZ 125000000u',
         '#define BOARD_BAUD 230400u',
         '#define BOARD_STACK_BYTES 6144u',
+        '#define BOARD_USB_VENDOR_ID 0x2e8au',
       ]) {
         expect(config).to.contain(`${line}\n`);
       }
@@ -161,6 +163,8 @@ describe('board descriptions', () => {
     ['a machine for another emulator', { machine: 'mps2-an386' }, 'machine'],
     ['a machine that is a flag', { machine: '-M' }, 'machine'],
     ['a UART without its interrupt', { 'link.uart': { registers: '0x40004000' } }, 'link.uart.interrupt'],
+    ['a USB link without its ids', { 'link.usb': null }, 'link.usb'],
+    ['a USB id in decimal', { 'link.usb.productId': '10' }, 'link.usb.productId'],
     ['no clock', { clockHz: 0 }, 'clockHz'],
   ] as const) {
     it(`refuses ${what}`, () => {
@@ -175,4 +179,24 @@ describe('board descriptions', () => {
       expect(refusal(() => parseBoard(content, 'mine.json')).kind).to.equal('input');
     });
   }
+});
+
+describe('a board with little RAM', () => {
+  it('gets the kernels that need least, where the fastest ones do not fit, and is refused only then', () => {
+    const { model } = shipped('mnist').golden;
+    const pico = loadBoard('rp2040');
+    const withRam = (bytes: number): Board => ({
+      ...pico,
+      memory: { ...pico.memory!, ram: { ...pico.memory!.ram, bytes } },
+    });
+    const arenas = [264, 96].map((kib) => {
+      const board = withRam(kib * 1024);
+      const plan = planFor(model, 'mnist', board);
+      expect(boardBudget(plan, board)!.fits, `${kib} KiB`).to.equal(true);
+      return plan.arena.bytes;
+    });
+    expect(arenas[1]).to.be.below(0.7 * arenas[0]);
+    const small = withRam(64 * 1024);
+    expect(boardBudget(planFor(model, 'mnist', small), small)!.remedies.join()).to.match(/largest buffer is/);
+  });
 });

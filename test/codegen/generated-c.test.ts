@@ -8,6 +8,8 @@ import { buildDriver, compilerExists, runDriver, writeLibrary } from '../support
 import { randomModel, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
 const SEEDS = 8;
+/** More than those: the image alone, so by the golden model's fast path. */
+const IMAGES = 1000;
 const FIRST = 0xfffffffffffffffcn; // wraps past 2^64 within the run
 
 /** Every bit that the driver's `probe` prints, from the golden model. */
@@ -62,6 +64,8 @@ describe("generated C gives the golden model's bits", () => {
       expect(firstDifference(runDriver(program, FIRST, SEEDS, 'trace'), expectedTrace(golden, FIRST, SEEDS))).to.equal(
         '',
       );
+      const images = Buffer.concat(Array.from({ length: IMAGES }, (_, i) => golden.sample(BigInt(i))));
+      expect(firstDifference(runDriver(program, 0n, IMAGES, 'image'), images)).to.equal('');
       expect(firstDifference(runDriver(program, 5n, 1, 'probe'), expectedProbe(golden, 5n))).to.equal('');
       const latents = [11n, 12n].map((seed) => golden.latent(seed));
       const decoded = runDriver(program, 0n, latents.length, 'decode', Buffer.concat(latents));

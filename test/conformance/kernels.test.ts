@@ -17,7 +17,7 @@ import { crc32 } from '../../runtime-ts/crc32.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { randomModel, type RandomModelShape, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
-const IMAGES = 8;
+const IMAGES = 32;
 
 const CASES: readonly [string, RandomModelShape, PlanOptions][] = [
   ...Object.entries(SHAPES).map(([name, shape]): [string, RandomModelShape, PlanOptions] => [name, shape, {}]),

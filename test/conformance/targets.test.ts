@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { loadBoard } from '../../boards/board.js';
+import { type Board, loadBoard } from '../../boards/board.js';
 import { expectedModel, openPort, startBuild } from '../../cli/targets.js';
 import { type CompilerChoice, findToolchain } from '../../codegen/image/toolchain.js';
 import { buildProject, writeProject } from '../../codegen/project.js';
@@ -31,12 +31,11 @@ interface TargetKind {
 }
 
 async function openBuild(
-  boardName: string,
+  board: Board,
   compiler: CompilerChoice,
   model: Shipped,
   flags: readonly string[] = [],
 ): Promise<Target> {
-  const board = loadBoard(boardName);
   const folder = mkdtempSync(join(tmpdir(), 'fsvae-conformance-'));
   try {
     const project = writeProject(model.plan, board, folder);
@@ -55,19 +54,27 @@ async function openBuild(
   }
 }
 
-function built(board: string, compiler: 'gcc' | 'clang' | 'zig', models: readonly ShippedId[]): TargetKind {
+function built(
+  name: string,
+  compiler: 'gcc' | 'clang' | 'zig',
+  models: readonly ShippedId[],
+  link?: 'uart' | 'usb',
+): TargetKind {
+  const board = loadBoard(name);
+  const where = board.emulator === 'qemu' ? ' (QEMU)' : link === undefined ? '' : ` over ${link.toUpperCase()}`;
   return {
-    name: `${board}${loadBoard(board).emulator === 'qemu' ? ' (QEMU)' : ''}, built with ${compiler}`,
+    name: `${name}${where}, built with ${compiler}`,
     models,
     missing: () => {
       try {
-        findToolchain(loadBoard(board), compiler);
+        findToolchain(board, compiler);
         return undefined;
       } catch (error) {
         return (error as Error).message;
       }
     },
-    open: (model) => openBuild(board, compiler, model),
+    open: (model) =>
+      openBuild(link === undefined ? board : { ...board, link: { ...board.link, kind: link } }, compiler, model),
   };
 }
 
@@ -83,14 +90,22 @@ const KINDS: readonly TargetKind[] = [
   built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
   built('host', 'clang', ['tiny', 'mnist']),
   built('host', 'zig', ['tiny', 'mnist', 'mnist-int4']),
-  built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
-  built('rp2040', 'zig', ['tiny', 'tiny-int4', 'mnist']),
+  built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4'], 'usb'),
+  built('rp2040', 'gcc', ['tiny', 'mnist'], 'uart'),
+  built('rp2040', 'zig', ['tiny', 'tiny-int4', 'mnist'], 'usb'),
+  built('rp2040', 'zig', ['tiny'], 'uart'),
   {
     // The C twins of the assembly, on the processor that the assembly is for.
     name: 'rp2040, plain C',
     models: ['tiny', 'mnist'],
     missing: () => undefined,
-    open: (model) => openBuild('rp2040', 'zig', model, ['-DFSVAE_PLAIN_C']),
+    open: (model) => openBuild(loadBoard('rp2040'), 'zig', model, ['-DFSVAE_PLAIN_C']),
+  },
+  {
+    name: 'rp2040, one core',
+    models: ['tiny', 'mnist', 'mnist-int4'],
+    missing: () => undefined,
+    open: (model) => openBuild(loadBoard('rp2040'), 'zig', model, ['-DFSVAE_ONE_CORE']),
   },
   // Without QEMU these fail, with how to install it.
   built('mps2-an386', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),

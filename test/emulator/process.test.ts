@@ -91,6 +91,56 @@ describe('RP2040 emulator process', function () {
     expect(await running.ask('time')).to.equal('{"error":"unknown question: time"}');
   });
 
+  describe('with --usb', () => {
+    beforeEach(async () => {
+      await link.close();
+      await running.close();
+      running = await startBoardProcess(process.execPath, [EMULATOR, program.image.uf2Path!, '--usb']);
+      link = await SerialLink.open(running.path);
+    });
+
+    it('is opened like a serial port, and echoes all of 64 KB', async () => {
+      await link.settle();
+      const bytes = Uint8Array.from({ length: 65_536 }, (_, i) => 0x20 + ((i * 7 + (i >> 6)) % 200));
+      link.send(bytes);
+      expect((await link.read(bytes.length)).equals(bytes)).to.equal(true);
+    });
+
+    it('survives the port being closed and opened again, and the board being started again', async () => {
+      await link.settle();
+      await link.close();
+      link = await SerialLink.open(running.path);
+      link.send(Buffer.from('again'));
+      expect((await link.read(5)).toString()).to.equal('again');
+      link.send(Buffer.from('\x1br'));
+      // What a host sends before it has noticed the restart is lost, as on a real bus.
+      let answer = '';
+      for (let i = 0; i < 20 && answer === ''; i++) {
+        link.send(Buffer.from('x'));
+        answer = await link.read(1, 1000).then(String, () => '');
+      }
+      expect(answer).to.equal('x');
+    });
+
+    it('uses no processor time while the program waits', async function () {
+      if (!existsSync('/proc/self/stat')) this.skip();
+      await link.settle();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const before = processorSeconds(running.pid);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      expect(processorSeconds(running.pid) - before).to.be.below(0.25);
+    });
+
+    it('says when the program enters the boot loader', async () => {
+      await link.settle();
+      link.send(Buffer.from('\x1bb'));
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await link.close();
+      await running.close();
+      expect(await running.ended).to.equal('the program entered the boot loader');
+    });
+  });
+
   it('ends when stdin closes', async () => {
     const child = spawn(process.execPath, [EMULATOR, program.image.uf2Path!], { stdio: ['pipe', 'pipe', 'inherit'] });
     await new Promise((resolve) => child.stdout.once('data', resolve));

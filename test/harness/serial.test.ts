@@ -4,7 +4,7 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { BoardClient } from '../../harness/client.js';
 import { checkIdentity, generatorNote } from '../../harness/identity.js';
 import { startBoardProcess } from '../../harness/process.js';
-import { connectBoard, explainOpenFailure, listPorts, openSerial } from '../../harness/serial.js';
+import { boardsAt, connectBoard, explainOpenFailure, listPorts, openSerial } from '../../harness/serial.js';
 import { describeWithCompiler, startDevice } from './device.js';
 import { errorOf } from './errors.js';
 import { FakeGolden } from './fake-golden.js';
@@ -125,6 +125,16 @@ describe('why a port does not open', () => {
 });
 
 describe('listing ports', () => {
+  it('knows a board by its USB ids', () => {
+    const boards = [{ name: 'pico', vendorId: 0x2e8a, productId: 0x000a }];
+    const at = (ids: object): string[] => boardsAt({ path: '/dev/ttyACM0', ...ids }, boards);
+    expect(at({ vendorId: '2e8a', productId: '000a' })).to.deep.equal(['pico']);
+    expect(at({ vendorId: '2E8A', productId: '000A' })).to.deep.equal(['pico']);
+    expect(at({ vendorId: '2e8a', productId: '000b' })).to.deep.equal([]);
+    expect(at({ vendorId: '1209', productId: '000a' })).to.deep.equal([]);
+    expect(at({})).to.deep.equal([]);
+  });
+
   it('works with udevadm and without', async () => {
     for (const port of await listPorts()) expect(port.path).to.be.a('string').and.not.equal('');
     const path = process.env['PATH'];

@@ -110,7 +110,10 @@ describe('plan', () => {
       ['more than 16 steps', { timeSteps: 17 }],
       ['a fraction', { fractionBits: 1 }],
       ['thresholds that are not 3 modulo 4', { aligned: false }],
-      ['membranes beyond 16 bits', { heavy: true, latentChannels: 400, hidden: [400, 400], maps: [144, 144, 16] }],
+      [
+        'membranes beyond 16 bits',
+        { heavy: true, latentChannels: 400, hidden: [400, 400], maps: [144, 144, 16], timeSteps: 4 },
+      ],
     ] as const) {
       const other = makePlan(randomModel(1, { ...SHAPES['blocks of sixteen'], ...change }), 'other', {
         arenaRoomBytes: 0,

@@ -114,7 +114,12 @@ void keep_received(uint8_t byte)
     }
 }
 
-int port_read(void)
+int any_received(void)
+{
+    return ring_out != ring_in;
+}
+
+int next_received(void)
 {
     uint32_t out = ring_out;
     uint8_t byte;
@@ -126,12 +131,12 @@ int port_read(void)
     return byte;
 }
 
-void port_idle(void)
+void sleep_unless(int (*something)(void))
 {
-    /* Interrupts are masked from the last look at the ring until the core sleeps, so that none is slept through; a
-     * pending one ends the sleep all the same. */
+    /* Interrupts are masked from the last look until the core sleeps, so that none is slept through; a pending one ends
+     * the sleep all the same. */
     __asm volatile("cpsid i" ::: "memory");
-    if (ring_out == ring_in) {
+    if (!something()) {
         __asm volatile("wfi" ::: "memory");
     }
     __asm volatile("cpsie i" ::: "memory");

@@ -49,9 +49,16 @@ __attribute__((noreturn)) void start_program(void);
 void start_ticks(void);
 uint64_t ticks(void);
 
-/* Keeps a received byte for port_read(). For the interrupt handler of the port's UART; where the host sends more than
- * there is room for, bytes are lost, and the frame's checksum tells. */
+/* Keeps a received byte. For the interrupt handler of the port's UART; where the host sends more than there is room
+ * for, bytes are lost, and the frame's checksum tells. */
 void keep_received(uint8_t byte);
+
+/* The next byte kept, or -1; whether there is one. */
+int next_received(void);
+int any_received(void);
+
+/* Sleeps until an interrupt, unless there is something to do: what came before the call is not slept through. */
+void sleep_unless(int (*something)(void));
 
 /* 0 to 15 as a character. */
 char hex_digit(uint32_t value);

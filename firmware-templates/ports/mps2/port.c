@@ -45,6 +45,16 @@ void UART_Handler(void)
     }
 }
 
+int port_read(void)
+{
+    return next_received();
+}
+
+void port_idle(void)
+{
+    sleep_unless(any_received);
+}
+
 void port_write(const uint8_t *bytes, size_t count)
 {
     size_t i;

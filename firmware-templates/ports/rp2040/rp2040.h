@@ -37,7 +37,9 @@
 #define RESET_IO_BANK0 (1u << 5)
 #define RESET_PADS_BANK0 (1u << 8)
 #define RESET_PLL_SYS (1u << 12)
+#define RESET_PLL_USB (1u << 13)
 #define RESET_UART0 (1u << 22)
+#define RESET_USBCTRL (1u << 24)
 
 /* 2.15 clocks, 2.16 crystal oscillator, 2.18 PLL */
 #define CLK_REF_CTRL 0x40008030u
@@ -46,18 +48,23 @@
 #define CLK_SYS_DIV 0x40008040u
 #define CLK_SYS_SELECTED 0x40008044u
 #define CLK_PERI_CTRL 0x40008048u
+#define CLK_USB_CTRL 0x40008054u
+#define CLK_USB_DIV 0x40008058u
 #define CLK_SOURCE_AUX 1u
 #define CLK_REF_SOURCE_XOSC 2u
 #define CLK_PERI_ENABLE (1u << 11)
+#define CLK_USB_ENABLE (1u << 11)
 #define XOSC_CTRL 0x40024000u
 #define XOSC_STATUS 0x40024004u
 #define XOSC_STARTUP 0x4002400cu
 #define XOSC_ENABLE_1_15MHZ 0x00fabaa0u
 #define XOSC_STABLE (1u << 31)
-#define PLL_SYS_CS 0x40028000u
-#define PLL_SYS_PWR 0x40028004u
-#define PLL_SYS_FBDIV 0x40028008u
-#define PLL_SYS_PRIM 0x4002800cu
+#define PLL_SYS 0x40028000u
+#define PLL_USB 0x4002c000u
+#define PLL_CS(pll) ((pll) + 0x0u)
+#define PLL_PWR(pll) ((pll) + 0x4u)
+#define PLL_FBDIV(pll) ((pll) + 0x8u)
+#define PLL_PRIM(pll) ((pll) + 0xcu)
 #define PLL_LOCK (1u << 31)
 #define PLL_PD (1u << 0)
 #define PLL_POSTDIVPD (1u << 3)
@@ -69,6 +76,48 @@
 #define GPIO_FUNCTION_UART 2u
 #define PADS_GPIO1 0x4001c008u
 #define PAD_INPUT 0x5au /* input enabled, pull-up, Schmitt trigger, 4 mA */
+
+/* 4.1 USB device: registers, and the memory that it shares with the processor */
+#define USB_DPSRAM 0x50100000u
+#define USB_SETUP_PACKET (USB_DPSRAM + 0x000u)
+#define USB_ENDPOINT_CONTROL(n, out) (USB_DPSRAM + 8u * (n) + 4u * (out)) /* n from 1 on */
+#define USB_BUFFER_CONTROL(n, out) (USB_DPSRAM + 0x080u + 8u * (n) + 4u * (out))
+#define USB_EP0_BUFFER (USB_DPSRAM + 0x100u)
+#define USB_ENDPOINT_ENABLE (1u << 31)
+#define USB_INTERRUPT_PER_BUFFER (1u << 29)
+#define USB_BULK (2u << 26)
+#define USB_INTERRUPT (3u << 26)
+#define USB_BUFFER_FULL (1u << 15)
+#define USB_BUFFER_DATA1 (1u << 13)
+#define USB_BUFFER_STALL (1u << 11)
+#define USB_BUFFER_AVAILABLE (1u << 10)
+#define USB_BUFFER_LENGTH 0x3ffu
+#define USB_ADDR_ENDP 0x50110000u
+#define USB_MAIN_CTRL 0x50110040u
+#define USB_CONTROLLER_ENABLE (1u << 0)
+#define USB_SIE_CTRL 0x5011004cu
+#define USB_EP0_INTERRUPT_PER_BUFFER (1u << 29)
+#define USB_PULL_UP (1u << 16)
+#define USB_SIE_STATUS 0x50110050u
+#define USB_SIE_BUS_RESET (1u << 19)
+#define USB_SIE_SETUP_RECEIVED (1u << 17)
+#define USB_SIE_RESUME (1u << 11)
+#define USB_SIE_SUSPENDED (1u << 4)
+#define USB_BUFF_STATUS 0x50110058u /* a bit for each endpoint and direction: 2n, 2n + 1 */
+#define USB_EP_STALL_ARM 0x50110068u
+#define USB_STALL_EP0_BOTH 3u
+#define USB_MUXING 0x50110074u
+#define USB_TO_PHY ((1u << 3) | (1u << 0))
+#define USB_PWR 0x50110078u
+#define USB_VBUS_TAKEN_AS_THERE ((1u << 3) | (1u << 2))
+#define USB_INTE 0x50110090u
+#define USB_INTS 0x50110098u
+#define USB_ON_SETUP (1u << 16)
+#define USB_ON_RESUME (1u << 15)
+#define USB_ON_SUSPEND (1u << 14)
+#define USB_ON_BUS_RESET (1u << 12)
+#define USB_ON_BUFFER (1u << 4)
+#define USBCTRL_IRQ 5
 
 /* 4.2 UART */
 #define UART0_DR 0x40034000u

@@ -4,6 +4,7 @@
 
 void Reset_Handler(void);
 void UART0_Handler(void);
+void USBCTRL_Handler(void);
 
 __attribute__((noreturn, used)) void Reset_Handler(void)
 {
@@ -20,5 +21,6 @@ __attribute__((section(".vectors"), used)) static const vector vectors[IRQ(26)] 
     [11] = {.handler = UNEXPECTED},
     [14] = {.handler = UNEXPECTED},
     [15] = {.handler = SysTick_Handler},
+    [IRQ(USBCTRL_IRQ)] = {.handler = USBCTRL_Handler},
     [IRQ(UART0_IRQ)] = {.handler = UART0_Handler},
 };
