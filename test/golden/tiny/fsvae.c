@@ -13,13 +13,14 @@ typedef uint16_t fsvae_train;
 typedef int16_t fsvae_membrane;
 #define FSVAE_LEAK_MULTIPLIER 1
 #define FSVAE_LEAK_SHIFT 2
+#define FSVAE_MOST_WEIGHTED 15111 /* rule R1 */
 
 #include "kernels/pcg32.h"
 #include "kernels/prior.h"
 #include "kernels/readout.h"
 #include "kernels/td_block.h"
 
-/* 1024 words; fsvae_weights.c holds them. */
+/* 1040 words; fsvae_weights.c holds them. */
 extern const uint32_t fsvae_weights[];
 
 const char *const fsvae_layer_names[FSVAE_LAYERS] = {
@@ -84,8 +85,8 @@ static const fsvae_layer prior_layers_1 = {
  * Sums -448 .. 676 in 16-bit lanes, sixteen channels a block; membranes -639 .. 770.
  * 256 weights; 256 synaptic operations a step if everything fired. */
 static const fsvae_layer decoder_input = {
-    .weights = fsvae_weights + 392,
-    .params = fsvae_weights + 456,
+    .weights = fsvae_weights + 408,
+    .params = fsvae_weights + 472,
     .members = NULL,
     .inputs = 8,
     .outputs = 32,
@@ -103,8 +104,8 @@ static const fsvae_layer decoder_input = {
  * Sums -929 .. 779 in 16-bit lanes, eight channels a block; membranes -1267 .. 886.
  * 432 weights; 1200 synaptic operations a step if everything fired. */
 static const fsvae_layer decoder_0 = {
-    .weights = fsvae_weights + 488,
-    .params = fsvae_weights + 632,
+    .weights = fsvae_weights + 504,
+    .params = fsvae_weights + 648,
     .members = NULL,
     .inputs = 8,
     .outputs = 6,
@@ -122,8 +123,8 @@ static const fsvae_layer decoder_0 = {
  * Sums -547 .. 703 in 16-bit lanes, eight channels a block; membranes -832 .. 670.
  * 270 weights; 3630 synaptic operations a step if everything fired. */
 static const fsvae_layer final_layer_0 = {
-    .weights = fsvae_weights + 640,
-    .params = fsvae_weights + 748,
+    .weights = fsvae_weights + 656,
+    .params = fsvae_weights + 764,
     .members = NULL,
     .inputs = 6,
     .outputs = 5,
@@ -142,6 +143,7 @@ static const fsvae_layer final_layer_0 = {
  * 768 weights; 768 synaptic operations a step if everything fired and all were evaluated. */
 static const fsvae_lazy_layer prior_layers_2 = {
     .rows = fsvae_weights + 168,
+    .sums = (const int16_t *)(fsvae_weights + 392),
     .row_words = 7,
     .weight_words = 6,
     .inputs = 24,
@@ -158,9 +160,9 @@ static const uint16_t coefficients[FSVAE_TIME_STEPS] = { 1342, 1678, 2097, 2621,
 /* final_layer.1: transposed convolution 5 -> 1 x 8 x 8, then tanh, 8-bit weights, coefficients in units of 2^-12.
  * Weighted spikes 0 .. 15111; output membranes -11060286 .. 12996426 (rule B4). */
 static const fsvae_readout_layer final_layer_1 = {
-    .weights = (const int8_t *)(fsvae_weights + 756),
-    .bias = (const int32_t *)(fsvae_weights + 768),
-    .thresholds = (const int32_t *)(fsvae_weights + 769),
+    .weights = (const int8_t *)(fsvae_weights + 772),
+    .bias = (const int32_t *)(fsvae_weights + 784),
+    .thresholds = (const int32_t *)(fsvae_weights + 785),
     .coefficients = coefficients,
     .inputs = 5,
     .channels = 1,
@@ -325,6 +327,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
         trace_step(watch, 2, t, fired, count);
         fsvae_lap(watch, 2);
         history_count[t] = (uint16_t)count;
+        fsvae_lazy_prepare(&lazy, t, inputs, count);
 
         z_count = fsvae_lazy_step(&lazy, choices, t, z_events, watch);
         choices += FSVAE_LATENT_CHANNELS;
@@ -376,9 +379,9 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
         fsvae_digest_begin(&digest);
         fsvae_fill_coefficient_tables(&final_layer_1, tables);
         fsvae_list_row(&final_layer_0, in, 0, &lists);
-        fsvae_expand_readout(&final_layer_1, AT(int32_t, READOUT_WEIGHTS));
+        fsvae_expand_readout(&final_layer_1, AT(fsvae_readout_weight, READOUT_WEIGHTS));
         state.tables = tables;
-        state.expanded = AT(const int32_t, READOUT_WEIGHTS);
+        state.expanded = AT(const fsvae_readout_weight, READOUT_WEIGHTS);
         state.membranes = AT(int32_t, READOUT_MEMBRANES);
         for (uint32_t y = 0; y < final_layer_0.in_size; y++) {
             if (y + 1u < final_layer_0.in_size) {
@@ -469,7 +472,7 @@ int fsvae_decode(void *arena_memory, size_t arena_bytes, const uint8_t latent[FS
 uint32_t fsvae_weight_checksum(void)
 {
     uint32_t crc = 0xffffffffu;
-    for (uint32_t i = 0; i < 1024u; i++) {
+    for (uint32_t i = 0; i < 1040u; i++) {
         uint32_t word = fsvae_weights[i];
         for (unsigned byte = 0; byte < 4u; byte++) {
             crc = fsvae_crc32_byte(crc, (word >> (8u * byte)) & 0xffu);
