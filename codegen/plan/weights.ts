@@ -205,7 +205,7 @@ export function lazySpreadWords(layer: LinearLayer): number {
   return layer.weightBits === 8 ? 1 : 2 * lazyWeightWords(layer);
 }
 
-/** Rows of the prior's last layer, a neuron each, in the order of prior.h. */
+/** Rows of the prior's last layer, a neuron each, in the order of prior.h: weights without sign, 128 or 8 added. */
 function lazyRows(layer: LinearLayer): Uint32Array {
   const { inFeatures, outFeatures, weight, weightBits } = layer;
   const rowLength = lazyRowWords(layer);
@@ -224,11 +224,17 @@ function lazyRows(layer: LinearLayer): Uint32Array {
   return words;
 }
 
-/** Sum of all weights of each row: prior.h. */
-function rowSums({ inFeatures, outFeatures, weight }: LinearLayer): number[] {
-  return Array.from({ length: outFeatures }, (_, o) =>
-    weight.subarray(o * inFeatures, (o + 1) * inFeatures).reduce((sum, value) => sum + value, 0),
+/**
+ * Half the sum of each row's weights, rounded down, two to a word; undefined where one does not fit 16 bits (prior.h).
+ */
+export function halfRowSums({ inFeatures, outFeatures, weight }: LinearLayer): Uint32Array | undefined {
+  const halves = Array.from({ length: outFeatures }, (_, o) =>
+    Math.floor(weight.subarray(o * inFeatures, (o + 1) * inFeatures).reduce((sum, value) => sum + value, 0) / 2),
   );
+  if (!halves.every((half) => half >= -32768 && half <= 32767)) return undefined;
+  const words = new Uint32Array(Math.ceil(outFeatures / 2));
+  halves.forEach((half, o) => (words[o >> 1] |= (half & 0xffff) << (16 * (o & 1))));
+  return words;
 }
 
 function readoutRuns(layer: ReadoutLayer): Uint32Array {
@@ -259,7 +265,8 @@ export function layOutWeights(
   for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
     if (layer === last) {
       add(`${layer.name}.weight`, lazyRows(last));
-      add(`${layer.name}.sums`, Uint32Array.from(rowSums(last)));
+      const sums = halfRowSums(last);
+      if (sums !== undefined) add(`${layer.name}.sums`, sums);
       continue;
     }
     const kernel = kernelOf(layer);

@@ -36,7 +36,7 @@ extern "C" {
 #define FSVAE_LATENT_CHANNELS 8
 #define FSVAE_CHOICES 4
 #define FSVAE_LATENT_BYTES 6
-#define FSVAE_WEIGHT_BYTES 4224
+#define FSVAE_WEIGHT_BYTES 4160
 
 /* Memory that a run needs; the caller gives it, 8-byte aligned. Nothing else is allocated, ever. */
 #define FSVAE_ARENA_BYTES 2552
