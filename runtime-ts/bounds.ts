@@ -115,16 +115,19 @@ export function membraneBounds(
   return { min, max: Math.max(max, 0) };
 }
 
+/** Rule B5: output channels that the wide kernels compute together. */
+export const WIDE_BLOCK = 16;
+
 /** Rule B5: a membrane of 0 as the wide kernels keep it: the firing membranes are those from 32768 on. */
 export function wideRest(threshold: number): number {
   return 32767 - threshold;
 }
 
-/** Rule B5: may the wide kernels, sixteen channels at a time, run this layer? */
+/** Rule B5: may the wide kernels run this layer? */
 export function allowsWide(layer: SpikingLayer, { membrane, threshold }: LayerBounds, model: IntegerModel): boolean {
   const { leak, config } = model;
   return (
-    layer.bias.length % 16 === 0 &&
+    layer.bias.length % WIDE_BLOCK === 0 &&
     leak.multiplier === 1 &&
     leak.shift === 2 &&
     config.timeSteps <= 16 &&

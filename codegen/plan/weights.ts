@@ -3,7 +3,7 @@
  * (firmware-templates/kernels/lanes.h, td_block.h, wide.h, row_cache.h, prior.h, readout.h say why).
  */
 
-import { wideRest } from '../../runtime-ts/bounds.js';
+import { WIDE_BLOCK, wideRest } from '../../runtime-ts/bounds.js';
 import type {
   ConvTransposeLayer,
   IntegerModel,
@@ -14,9 +14,6 @@ import type {
 
 /** Neighbouring output channels that one row of weights serves: lanes.h. */
 export const BLOCK = 8;
-
-/** The same for the wide kernels: wide.h. */
-export const WIDE_BLOCK = 16;
 
 /** Which kernel runs a layer: the enumeration of layer.h. */
 export type Kernel = 'plain' | 'lanes' | 'bytes' | 'halves';
@@ -103,13 +100,13 @@ function packRows(
   return words;
 }
 
-/** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
 /** Kernel positions 3 * ky + kx as the kernels of blocks of eight read them. */
 const ROW_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
 
 /** The same for wide kernels: those of an even output row and column, of an odd column, of an odd row, of both (wide.h). */
 export const PARITY_ORDER = [4, 5, 3, 7, 1, 8, 6, 2, 0] as const;
 
+/** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
 function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
   const { weight, weightBits: bits } = layer;
   if (layer.kind === 'linear') {

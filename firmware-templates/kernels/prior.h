@@ -392,10 +392,9 @@ static FSVAE_RAM_CODE("fsvae_lazy_run") uint32_t fsvae_lazy_run(fsvae_lazy_state
 static inline void fsvae_lazy_begin(fsvae_lazy_state *state, const fsvae_lazy_layer *layer, const uint8_t *choices,
                                     const fsvae_watch *watch)
 {
-    static const fsvae_fetcher none = {NULL, NULL};
     state->layer = *layer;
     state->watch = *watch;
-    state->fetcher = watch->fetcher != NULL ? *watch->fetcher : none;
+    state->fetcher = fsvae_fetcher_in_ram(watch->fetcher);
     state->turn = 0;
     state->abreast = watch->both != NULL ? FSVAE_MOST_ABREAST : 1u;
     for (uint32_t i = 0; i < layer->outputs; i++) {
