@@ -58,7 +58,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   harness: ['node:', 'serialport', 'pngjs', 'cli-progress'],
   'training/random': [],
   'training/config': ['node:', 'zod'],
-  'training/data': ['node:', 'pngjs'],
+  'training/data': ['node:', 'jpeg-js', 'pngjs'],
   'training/engine': TENSORFLOW,
   'training/model': TENSORFLOW,
   'training/train': ['node:', ...TENSORFLOW],
