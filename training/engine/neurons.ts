@@ -91,6 +91,19 @@ export interface NeuronGradients {
   readonly beta: Float64Array;
   /** Sum of the current's gradient times the normalised input: the gradient of gamma, but for the constant in gain. */
   readonly normalised: Float64Array;
+  /** Time step, from 0, at which the currents' gradient first was not finite: the latest one, as backward runs. */
+  readonly notFiniteAt: number | undefined;
+}
+
+/**
+ * @param x steps * n values, time first
+ * @returns time step, from 0, of the first (or the last) value that is not finite; undefined: all are
+ */
+export function notFiniteStep(x: Float32Array, steps: number, which: 'first' | 'last'): number | undefined {
+  const [from, to, way] = which === 'first' ? [0, x.length, 1] : [x.length - 1, -1, -1];
+  let at = from;
+  while (at !== to && Number.isFinite(x[at])) at += way;
+  return at === to ? undefined : Math.floor(at / (x.length / steps));
 }
 
 /**
@@ -148,6 +161,9 @@ export function lifBackward(
       normalised[c] += d * (x[block + c] - mean[c]);
     }
   }
+  // Whatever is not finite is in these sums; below, where means come in, it would be at all time steps.
+  const finite = [beta, normalised].every((sums) => sums.every((sum) => Number.isFinite(sum)));
+  const notFiniteAt = finite ? undefined : notFiniteStep(dx, constantInput ? 1 : steps, 'last');
   for (let c = 0; c < channels; c++) normalised[c] *= inverse[c];
   const repeats = constantInput ? steps : 1;
   const rows = (steps * neurons) / channels;
@@ -159,7 +175,7 @@ export function lifBackward(
       dx[block + c] = slope[c] * (dx[block + c] - offset[c] - (x[block + c] - mean[c]) * tilt[c]);
     }
   }
-  return { beta, normalised };
+  return { beta, normalised, notFiniteAt };
 }
 
 /** Sum over t of coefficients[t] * x[t]: the output membrane of neurons that never fire (paper eq. 21). */

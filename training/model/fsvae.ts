@@ -233,13 +233,36 @@ export class Fsvae {
     const [rows, height, width, features] = map.shape;
     const summed = allocate<tf.Rank.R4>([rows / steps, height, width, features]);
     weightedTimeSum(values(map), coefficients, values(summed));
-    if (map !== bottom) map.dispose();
     const current = this.readout.forward(summed);
+    if (mode === 'train') this.requireFiniteImages(current, map, coefficients);
+    if (map !== bottom) map.dispose();
     const bias = this.parameters.readout.bias.data;
     const total = coefficients.reduce((sum, value) => sum + value, 0);
     const images = values(current).map((value, i) => Math.tanh(value + bias[i % channels] * total));
     current.dispose();
     return { images, summed };
+  }
+
+  /**
+   * tanh would hide an infinite membrane of the readout.
+   *
+   * @param membranes (batch, ...) after all steps, without bias
+   * @param spikes of the last spiking layer, (T * batch, ...)
+   * @throws NotFinite with the first time step after which one is not finite
+   */
+  private requireFiniteImages(membranes: tf.Tensor, spikes: tf.Tensor, coefficients: Float32Array): void {
+    const { name, bias } = this.parameters.readout;
+    const finite = (list: Float32Array): boolean => list.every((value) => Number.isFinite(value));
+    if (finite(values(membranes)) && finite(bias.data)) return;
+    const [rows, ...rest] = spikes.shape;
+    const sum = allocate([rows / coefficients.length, ...rest]);
+    // From zero spikes on: a bias that is not finite is there at the first step.
+    const timeStep = coefficients.findIndex((_, t) => {
+      const soFar = coefficients.map((coefficient, later) => (later <= t ? coefficient : 0));
+      weightedTimeSum(values(spikes), soFar, values(sum));
+      return !finite(bias.data) || !finite(values(this.readout.forward(sum as tf.Tensor4D)));
+    });
+    throw new NotFinite(`the images of ${name}`, Math.max(0, timeStep));
   }
 
   private pass(images: Float32Array, batch: number, steps: number, draws: Draws, mode: Mode) {
@@ -276,14 +299,13 @@ export class Fsvae {
    *
    * @param images batch * size * size * channels values in -1 .. 1, channel last
    * @param steps T of this step
-   * @throws NotFinite naming the first layer or gradient that is not
+   * @throws NotFinite naming the first layer or gradient that is not, and the time step
    */
   step(images: Float32Array, batch: number, steps: number, draws: Draws): StepResult {
     return scoped(() => {
       this.load();
       const { losses, decoded, difference, apart, outputShape } = this.pass(images, batch, steps, draws, 'train');
       const { choices: k, channels, latentChannels: c } = this.config.model;
-      if (!Number.isFinite(losses.loss)) throw new NotFinite(`the images of ${this.parameters.readout.name}`);
       const cost = this.config.loss.spikeCost / batch;
       const gradients = new Map<string, Float32Array>();
 
@@ -330,9 +352,6 @@ export class Fsvae {
         dLatent = this.encoder[i].backward(dLatent, gradients, 'input')!;
       }
       this.encoder[0].backward(dLatent, gradients, 'nothing');
-      for (const [name, gradient] of gradients) {
-        if (!gradient.every((value) => Number.isFinite(value))) throw new NotFinite(`the gradients of ${name}`);
-      }
       return { ...losses, gradients };
     });
   }

@@ -8,6 +8,7 @@ import {
   type Moments,
   type NeuronConstants,
   type NeuronShape,
+  notFiniteStep,
 } from '../engine/neurons.js';
 import type { Synapses } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
@@ -32,8 +33,14 @@ interface Kept {
 
 /** Training came to NaN or infinity. Neurons would hide it: what is not a number does not fire, and has no gradient. */
 export class NotFinite extends Error {
-  /** @param what for example `the currents of decoder.0` */
-  constructor(readonly what: string) {
+  /**
+   * @param what for example `the currents of decoder.0`
+   * @param timeStep from 0: the first in forward, the last in backward; undefined: a sum over all of them, each finite
+   */
+  constructor(
+    readonly what: string,
+    readonly timeStep: number | undefined,
+  ) {
     super(`${what} are not finite`);
   }
 }
@@ -117,7 +124,9 @@ export class SpikingLayer {
     }
     // Batch statistics see every current, so these see whatever is wrong.
     if (![scale, shift].every((list) => list.every((value) => Number.isFinite(value)))) {
-      throw new NotFinite(`the currents of ${this.name}`);
+      // Currents that are finite are made otherwise by tdBN, which is the same at every step.
+      const timeStep = constantInput ? 0 : (notFiniteStep(values(current), steps, 'first') ?? 0);
+      throw new NotFinite(`the currents of ${this.name}`, timeStep);
     }
     const [first, ...rest] = current.shape;
     const spikes = allocate([constantInput ? first * steps : first, ...rest]);
@@ -167,6 +176,7 @@ export class SpikingLayer {
    * @param gradients by parameter name; this layer's are put in
    * @param spikeCost added to every element of dSpikes
    * @returns gradient of its input, where that is wanted
+   * @throws NotFinite naming the parameter whose gradient is not
    */
   backward(
     dSpikes: tf.Tensor,
@@ -202,6 +212,11 @@ export class SpikingLayer {
     gradients.set(beta.name, dBeta);
     gradients.set(bias.name, new Float32Array(shape.channels)); // exactly: tdBN subtracts the bias
     gradients.set(weight.name, this.synapses.weightGradient(input, d));
+    for (const { name } of [gamma, beta, weight]) {
+      if (gradients.get(name)!.every((value) => Number.isFinite(value))) continue;
+      const timeStep = found.notFiniteAt ?? notFiniteStep(values(d), shape.constantInput ? 1 : shape.steps, 'last');
+      throw new NotFinite(`the gradients of ${name}`, timeStep);
+    }
     const dInput = wanted === 'input' ? this.synapses.backward(d) : undefined;
     d.dispose();
     return dInput;

@@ -190,7 +190,7 @@ class Run {
     try {
       result = this.model.step(batch, batchSize, timeSteps, draws);
     } catch (error) {
-      throw error instanceof NotFinite ? this.diverged(error) : error;
+      throw error instanceof NotFinite ? this.diverged(error, timeSteps) : error;
     }
     this.optimizer.step(result.gradients);
     const last = stepOfEpoch + 1 === this.stepsPerEpoch;
@@ -202,11 +202,13 @@ class Run {
     return { ...result, epoch, timeSteps };
   }
 
-  private diverged({ what }: NotFinite): FsvaeError {
+  private diverged({ what, timeStep }: NotFinite, timeSteps: number): FsvaeError {
     const { step, epoch } = this.position;
+    const when =
+      timeStep === undefined ? `summed over ${timeSteps} time steps` : `time step ${timeStep + 1} of ${timeSteps}`;
     return new FsvaeError(
       'diverged',
-      `${what} are not finite at step ${step + 1} (epoch ${epoch + 1}); the last checkpoint is from before: ` +
+      `${what} are not finite at step ${step + 1} (epoch ${epoch + 1}), ${when}; the last checkpoint is from before: ` +
         'lower optimizer.learningRate, in another --out',
     );
   }
