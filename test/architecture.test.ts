@@ -25,11 +25,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'training/data': ['training/random', 'runtime-ts'],
   'training/engine': ['runtime-ts'],
   'training/model': ['training/config', 'training/engine', 'training/random', 'runtime-ts'],
+  'training/page': [],
   'training/train': [
     'training/config',
     'training/data',
     'training/engine',
     'training/model',
+    'training/page',
     'training/random',
     'codegen/checkpoint',
     'harness',
@@ -61,6 +63,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'training/data': ['node:', 'jpeg-js', 'pngjs'],
   'training/engine': TENSORFLOW,
   'training/model': TENSORFLOW,
+  'training/page': [],
   'training/train': ['node:', ...TENSORFLOW],
   cli: ['node:', 'commander'],
 };

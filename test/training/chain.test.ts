@@ -126,7 +126,12 @@ describe('from pixels to the emulated Pico', function () {
         .to.be.below(learns ? variance : 4)
         .and.above(0);
       expect(integerMse).to.be.closeTo(floatMse, 0.05 * floatMse);
-      // Not a network that has died: its images differ from one another.
+      // Not a network that has died: it spikes, and once it has learnt something its images differ from one another.
+      const { activity } = JSON.parse(succeeds('inspect', 'int.safetensors', '--json')) as {
+        activity: { spikes: number };
+      };
+      expect(activity.spikes).to.be.above(50);
+      if (!learns) return;
       succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--png', 'a.png');
       succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--seed', '100', '--png', 'b.png');
       expect(readFileSync(join(at, 'a.png')).equals(readFileSync(join(at, 'b.png')))).to.equal(false);

@@ -50,6 +50,8 @@ export interface Reconstruction extends Losses {
   /** Mean of the k outputs of posterior and prior, (T, batch, C). */
   readonly q: Float32Array;
   readonly p: Float32Array;
+  /** Of each spiking layer, at each time step: the share of its neurons that fired, over all images. */
+  readonly rates: readonly { readonly layer: string; readonly rates: readonly number[] }[];
 }
 
 function neuronConstants({ neuron: { tau, threshold, surrogate, width } }: TrainingConfig): NeuronConstants {
@@ -362,7 +364,8 @@ export class Fsvae {
       this.load();
       const draws: Draws = { choices, replaced: [], noise: () => new Float32Array(0) };
       const { losses, decoded, z, qMean, pMean } = this.pass(images, batch, steps, draws, 'evaluate');
-      return { ...losses, images: decoded.images, z: values(z).slice(), q: qMean, p: pMean };
+      const rates = this.layers.map(({ name, rates }) => ({ layer: name, rates }));
+      return { ...losses, images: decoded.images, z: values(z).slice(), q: qMean, p: pMean, rates };
     });
   }
 

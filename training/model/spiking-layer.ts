@@ -67,6 +67,15 @@ class Scratch {
   }
 }
 
+function shareByStep(spikes: Float32Array, steps: number): number[] {
+  const size = spikes.length / steps;
+  return Array.from({ length: steps }, (_, t) => {
+    let count = 0;
+    for (let i = t * size; i < (t + 1) * size; i++) count += spikes[i];
+    return count / size;
+  });
+}
+
 /** One step of neurons, used by one layer after the other. */
 const oneStep = new Scratch();
 
@@ -75,6 +84,8 @@ export class SpikingLayer {
   private kept: Kept | undefined;
   /** How many the last forward pass gave. */
   spikes = 0;
+  /** In evaluation: at each time step, of all neurons of the layer and images of the batch, the share that fired. */
+  rates: readonly number[] = [];
 
   /**
    * @param alpha of tdBN: 2 in prior and posterior, else 1
@@ -142,6 +153,7 @@ export class SpikingLayer {
       membranes,
       residue ?? oneStep.take(shape.neurons).fill(0),
     );
+    if (mode === 'evaluate') this.rates = shareByStep(values(spikes), steps);
     if (membranes !== undefined && moments !== undefined) {
       this.kept = { input, current, membranes, moments, inverse, shape };
     } else {

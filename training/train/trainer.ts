@@ -1,7 +1,7 @@
 /** Trains: epochs, steps, log, pictures, checkpoints. */
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
 import { type ProgressOptions, startProgress } from '../../harness/progress.js';
@@ -13,6 +13,8 @@ import { drawStep, drawTrainingChoices } from '../model/draws.js';
 import { Fsvae, type StepResult } from '../model/fsvae.js';
 import { createParameters, type Parameters } from '../model/parameters.js';
 import { NotFinite } from '../model/spiking-layer.js';
+import { renderPage } from '../page/page.js';
+import type { LogEntry } from '../page/run.js';
 import { AdamW } from './adamw.js';
 import type { TrainedNetwork } from './evaluate.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
@@ -25,12 +27,16 @@ export const RUN_FILES = {
   network: 'model.safetensors',
   log: 'log.jsonl',
   pictures: 'pictures',
+  /** Curves, rasters and pictures, in one file. */
+  page: 'run.html',
 } as const;
 
 /** Besides every epoch: what a kill can cost at most. */
 const SAVE_EVERY_MS = 120_000;
 const PICTURED = 64;
 const PICTURED_RECONSTRUCTIONS = 32;
+/** Images whose latent spikes the page shows. */
+const RASTERS = 4;
 
 export interface TrainOptions {
   readonly config: TrainingConfig;
@@ -87,8 +93,13 @@ class Log {
     writeWhole(this.path, new TextEncoder().encode(kept.map((line) => `${line}\n`).join('')));
   }
 
-  write(entry: Record<string, unknown>): void {
+  write(entry: LogEntry): void {
     appendFileSync(this.path, `${JSON.stringify(entry)}\n`);
+  }
+
+  entries(): LogEntry[] {
+    const lines = readFileSync(this.path, 'utf8').trimEnd().split('\n');
+    return lines.map((line) => JSON.parse(line) as LogEntry);
   }
 }
 
@@ -228,8 +239,8 @@ class Run {
     if (performance.now() - this.saved >= SAVE_EVERY_MS) this.save();
   }
 
-  /** Samples of the prior, and images with their reconstructions below them. */
-  pictures(): void {
+  /** Samples of the prior, images with their reconstructions below them, and the run's page. */
+  pictures(log: Log): void {
     const { config, images, out } = this.options;
     const { channels, imageSize: size, latentChannels, choices, timeSteps } = config.model;
     const folder = join(out, RUN_FILES.pictures);
@@ -240,7 +251,8 @@ class Run {
       drawTrainingChoices(config.seed, purpose, 0, timeSteps * count * latentChannels, choices);
 
     const samples = this.model.sample(PICTURED, timeSteps, draw('prior', PICTURED));
-    writeWhole(name('samples'), pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 }));
+    const sampled = pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 });
+    writeWhole(name('samples'), sampled);
 
     const count = Math.min(PICTURED_RECONSTRUCTIONS, images.count);
     const batch = imageBatch(
@@ -253,7 +265,33 @@ class Run {
     const rows = Array.from({ length: Math.ceil(count / across) }, (_, row) =>
       [inputs, outputs].map((list) => list.slice(row * across, (row + 1) * across)),
     ).flat(2);
-    writeWhole(name('reconstructions'), pngGrid(rows, { channels, size }, { scale: 2, columns: across }));
+    const reconstructed = pngGrid(rows, { channels, size }, { scale: 2, columns: across });
+    writeWhole(name('reconstructions'), reconstructed);
+
+    const c = latentChannels;
+    const page = renderPage({
+      name: basename(resolve(out)),
+      epochs: config.epochs,
+      steps: this.totalSteps,
+      distance: config.loss.distance,
+      log: log.entries(),
+      rates: made.rates,
+      rasters: Array.from({ length: Math.min(RASTERS, count) }, (_, n) => ({
+        timeSteps,
+        channels: c,
+        spikes: Uint8Array.from(
+          { length: timeSteps * c },
+          (__, i) => made.z[(Math.floor(i / c) * count + n) * c + (i % c)],
+        ),
+        picture: pngGrid([inputs[n], outputs[n]], { channels, size }, { scale: 2, columns: 2 }),
+      })),
+      pictures: [
+        { title: `Samples of the prior, epoch ${this.position.epoch}`, png: sampled },
+        { title: `Images with their reconstructions below them, epoch ${this.position.epoch}`, png: reconstructed },
+      ],
+      config,
+    });
+    writeWhole(join(out, RUN_FILES.page), new TextEncoder().encode(page));
   }
 }
 
@@ -316,7 +354,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       );
       if (run.position.stepOfEpoch === 0) {
         run.save();
-        run.pictures();
+        run.pictures(log);
       }
       run.saveIfDue();
       // Lets signals in.
