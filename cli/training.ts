@@ -9,6 +9,8 @@ export async function loadTraining() {
       ...(await import('../training/config/config.js')),
       ...(await import('../training/data/open.js')),
       ...(await import('../training/train/evaluate.js')),
+      ...(await import('../training/train/networks.js')),
+      ...(await import('../training/train/statistics.js')),
       ...(await import('../training/train/trainer.js')),
     };
   } catch (error) {

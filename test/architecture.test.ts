@@ -25,7 +25,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'training/data': ['training/random', 'runtime-ts'],
   'training/engine': ['runtime-ts'],
   'training/model': ['training/config', 'training/engine', 'training/random', 'runtime-ts'],
+  // The networks without spikes, which share everything but the neurons.
+  'training/baselines': [
+    'training/config',
+    'training/engine',
+    'training/model',
+    'training/random',
+    'training/data',
+    'runtime-ts',
+  ],
   'training/train': [
+    'training/baselines',
     'training/config',
     'training/data',
     'training/engine',
@@ -61,6 +71,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'training/data': ['node:', 'pngjs'],
   'training/engine': TENSORFLOW,
   'training/model': TENSORFLOW,
+  'training/baselines': TENSORFLOW,
   'training/train': ['node:', ...TENSORFLOW],
   cli: ['node:', 'commander'],
 };

@@ -7,7 +7,20 @@ import { imageBatch, type ImageSet } from '../data/image-set.js';
 import { startEngine } from '../engine/wasm.js';
 import { drawTrainingChoices } from '../model/draws.js';
 import { Fsvae } from '../model/fsvae.js';
-import { createParameters, type Parameters } from '../model/parameters.js';
+import { createParameters, type NetworkTensors, type Parameters } from '../model/parameters.js';
+
+/** @throws FsvaeError `input` for a tensor that is missing, has another shape, or holds a value that is not finite */
+export function fillTensors({ trained, running }: NetworkTensors, { source, tensors }: Checkpoint): void {
+  for (const { name, shape, data } of [...trained, ...running]) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined || tensor.shape.join() !== shape.join()) {
+      const found = tensor === undefined ? 'missing' : `(${tensor.shape.join(', ')})`;
+      throw new FsvaeError('input', `${source}: ${name} is ${found}, expected (${shape.join(', ')})`);
+    }
+    requireFinite(name, tensor, source);
+    data.set(tensor.data);
+  }
+}
 
 export interface TrainedNetwork {
   readonly config: TrainingConfig;
@@ -53,15 +66,7 @@ export function readTrainedNetwork(
   };
   const config = parseConfig({ model, neuron }, source);
   const parameters = createParameters(config.model, 0);
-  for (const { name, shape, data } of [...parameters.trained, ...parameters.running]) {
-    const tensor = tensors.get(name);
-    if (tensor === undefined || tensor.shape.join() !== shape.join()) {
-      const found = tensor === undefined ? 'missing' : `(${tensor.shape.join(', ')})`;
-      throw new FsvaeError('input', `${source}: ${name} is ${found}, expected (${shape.join(', ')})`);
-    }
-    requireFinite(name, tensor, source);
-    data.set(tensor.data);
-  }
+  fillTensors(parameters, checkpoint);
   return { config, parameters };
 }
 
