@@ -8,6 +8,11 @@ export async function loadTraining() {
     return {
       ...(await import('../training/config/config.js')),
       ...(await import('../training/data/open.js')),
+      ...(await import('../training/sweep/plot.js')),
+      ...(await import('../training/sweep/points.js')),
+      ...(await import('../training/sweep/sweep.js')),
+      ...(await import('../training/sweep/table.js')),
+      ...(await import('../training/train/checkpoint.js')),
       ...(await import('../training/train/evaluate.js')),
       ...(await import('../training/train/networks.js')),
       ...(await import('../training/train/statistics.js')),

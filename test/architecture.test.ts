@@ -45,6 +45,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'harness',
     'runtime-ts',
   ],
+  'training/sweep': [
+    'training/config',
+    'training/data',
+    'training/engine',
+    'training/model',
+    'training/train',
+    'runtime-ts',
+  ],
   cli: ['codegen/*', 'boards', 'harness', 'emulator', 'training/*', 'runtime-ts'],
   models: ['codegen', 'runtime-ts'],
   bench: ['*'],
@@ -73,6 +81,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'training/model': TENSORFLOW,
   'training/baselines': TENSORFLOW,
   'training/train': ['node:', ...TENSORFLOW],
+  'training/sweep': ['node:'],
   cli: ['node:', 'commander'],
 };
 

@@ -175,8 +175,12 @@ export function parseConfig(value: unknown, source: string): TrainingConfig {
   throw new FsvaeError('input', `${source}: kind: must be fsvae here, not ${config.kind}`);
 }
 
-/** @throws FsvaeError `usage` when it cannot be read, `input` when it is no JSON or out of range */
-export function readConfig(path: string): NetworkConfig {
+/**
+ * What a config file holds, unchecked: JSON.
+ *
+ * @throws FsvaeError `usage` when it cannot be read, `input` when it is no JSON
+ */
+export function readConfigValue(path: string): unknown {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -186,13 +190,16 @@ export function readConfig(path: string): NetworkConfig {
       `${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})`,
     );
   }
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     throw new FsvaeError('input', `${path}: is not JSON`);
   }
-  return parseNetworkConfig(value, path);
+}
+
+/** @throws FsvaeError as readConfigValue, and `input` when it is out of range */
+export function readConfig(path: string): NetworkConfig {
+  return parseNetworkConfig(readConfigValue(path), path);
 }
 
 /** T of an epoch, counted from 0. */

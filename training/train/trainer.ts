@@ -50,6 +50,7 @@ export interface TrainOptions {
 export interface TrainResult {
   readonly position: RunPosition;
   readonly finished: boolean;
+  readonly network: Network;
   readonly networkPath: string;
   /** Over the steps of this call, without pictures and files. */
   readonly imagesPerSecond: number;
@@ -100,6 +101,11 @@ function stepOf(line: string): number {
   }
 }
 
+/** Tells sets of images apart. */
+export function fingerprint({ count, pixels }: ImageSet): string {
+  return `${count} images, CRC-32 ${crc32(pixels).toString(16).padStart(8, '0')}`;
+}
+
 class Run {
   readonly network: Network;
   readonly optimizer: AdamW;
@@ -119,7 +125,7 @@ class Run {
       );
     }
     this.stepsPerEpoch = Math.floor(images.count / config.batchSize);
-    this.fingerprint = `${images.count} images, CRC-32 ${crc32(images.pixels).toString(16).padStart(8, '0')}`;
+    this.fingerprint = fingerprint(images);
     const path = join(out, RUN_FILES.checkpoint);
     this.network = createNetwork(config, this.stepsPerEpoch);
     if (existsSync(path) !== resume) {
@@ -321,6 +327,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   return {
     position: run.position,
     finished: run.position.step >= run.totalSteps,
+    network: run.network,
     networkPath,
     imagesPerSecond: steps === 0 ? 0 : (steps * config.batchSize) / seconds,
   };
