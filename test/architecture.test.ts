@@ -35,6 +35,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'harness',
     'runtime-ts',
   ],
+  'training/metrics': [
+    'training/config',
+    'training/data',
+    'training/engine',
+    'training/model',
+    'codegen/checkpoint',
+    'runtime-ts',
+  ],
   cli: ['codegen/*', 'boards', 'harness', 'emulator', 'training/*', 'runtime-ts'],
   models: ['codegen', 'runtime-ts'],
   bench: ['*'],
@@ -62,6 +70,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'training/engine': TENSORFLOW,
   'training/model': TENSORFLOW,
   'training/train': ['node:', ...TENSORFLOW],
+  'training/metrics': [...TENSORFLOW, 'ml-matrix', 'onnxruntime-web'],
   cli: ['node:', 'commander'],
 };
 

@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
-import { type ProgressOptions, startProgress } from '../../harness/progress.js';
+import { formatDuration, type ProgressOptions, startProgress } from '../../harness/progress.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { timeStepsOf, type TrainingConfig } from '../config/config.js';
 import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
@@ -14,7 +14,7 @@ import { Fsvae, type StepResult } from '../model/fsvae.js';
 import { createParameters, type Parameters } from '../model/parameters.js';
 import { NotFinite } from '../model/spiking-layer.js';
 import { AdamW } from './adamw.js';
-import type { TrainedNetwork } from './evaluate.js';
+import type { TrainedNetwork } from './trained-network.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
 
 /** Files of a run's folder. */
@@ -65,12 +65,6 @@ function pictureBytes(values: Float32Array, channels: number, size: number): Uin
       return Math.min(255, Math.max(0, Math.floor(((value + 1) / 2) * 255 + 0.5)));
     }),
   );
-}
-
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }
 
 /** One line for each step; on resuming, lines after the checkpoint are dropped: those steps are done again. */
@@ -310,7 +304,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       progress.update(
         run.position.step,
         `epoch ${epoch + 1}/${config.epochs}  loss ${loss.toFixed(4)}  mse ${mse.toFixed(4)}  ` +
-          `${rate.toFixed(1)} images/s  ${duration(left)} left`,
+          `${rate.toFixed(1)} images/s  ${formatDuration(left)} left`,
       );
       if (run.position.stepOfEpoch === 0) {
         run.save();

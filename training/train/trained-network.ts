@@ -1,12 +1,8 @@
-/** A trained network on images: reconstructions, and what they cost. */
+/** A trained network from any checkpoint with the authors' names. */
 
 import { type Checkpoint, requireFinite } from '../../codegen/checkpoint/checkpoint.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { parseConfig, type TrainingConfig } from '../config/config.js';
-import { imageBatch, type ImageSet } from '../data/image-set.js';
-import { startEngine } from '../engine/wasm.js';
-import { drawTrainingChoices } from '../model/draws.js';
-import { Fsvae } from '../model/fsvae.js';
 import { createParameters, type Parameters } from '../model/parameters.js';
 
 export interface TrainedNetwork {
@@ -14,15 +10,26 @@ export interface TrainedNetwork {
   readonly parameters: Parameters;
 }
 
+/** Parts that generation does not use; the shipped models and what convert writes lack them. */
+const INFERENCE = /^(encoder\.|before_latent_layer\.|posterior\.)/;
+
+/** Whether a checkpoint has encoder and posterior, by its first tensor. */
+export function hasEncoder({ tensors }: Checkpoint): boolean {
+  return tensors.has('encoder.0.weight');
+}
+
 /**
- * A whole network, encoder and posterior included, from any checkpoint with the authors' names: sizes follow from shapes.
+ * A network from any checkpoint with the authors' names: sizes follow from shapes.
  *
  * @param neuron tau and threshold, which no checkpoint holds
+ * @param parts `whole`: encoder and posterior too; `generator`: prior and decoder, while the rest keeps its first values and
+ *   can only be left alone
  * @throws FsvaeError `input` for a checkpoint that lacks a tensor or has one of another shape, or a value that is not finite
  */
 export function readTrainedNetwork(
   checkpoint: Checkpoint,
   neuron: { readonly tau?: number; readonly threshold?: number },
+  parts: 'whole' | 'generator' = 'whole',
 ): TrainedNetwork {
   const { source, tensors } = checkpoint;
   const shapeOf = (name: string, dimensions: number): readonly number[] => {
@@ -36,15 +43,15 @@ export function readTrainedNetwork(
     }
     return shape;
   };
-  const hiddenChannels: number[] = [];
-  const channels = shapeOf('encoder.0.weight', 5)[1];
-  while (tensors.has(`encoder.${hiddenChannels.length}.weight`)) {
-    hiddenChannels.push(shapeOf(`encoder.${hiddenChannels.length}.weight`, 5)[0]);
+  if (parts === 'whole') shapeOf('encoder.0.weight', 5);
+  const hiddenChannels = [shapeOf('final_layer.0.weight', 5)[0]];
+  for (let i = 0; tensors.has(`decoder.${i}.weight`); i++) {
+    hiddenChannels.splice(1, 0, shapeOf(`decoder.${i}.weight`, 5)[0]);
   }
-  const [latentChannels, bottom] = shapeOf('before_latent_layer.weight', 2);
+  const [bottom, latentChannels] = shapeOf('decoder_input.weight', 2);
   const side = Math.sqrt(bottom / hiddenChannels[hiddenChannels.length - 1]);
   const model = {
-    channels,
+    channels: shapeOf('final_layer.1.weight', 5)[1],
     imageSize: side * 2 ** hiddenChannels.length,
     hiddenChannels,
     latentChannels,
@@ -54,6 +61,7 @@ export function readTrainedNetwork(
   const config = parseConfig({ model, neuron }, source);
   const parameters = createParameters(config.model, 0);
   for (const { name, shape, data } of [...parameters.trained, ...parameters.running]) {
+    if (parts === 'generator' && INFERENCE.test(name)) continue;
     const tensor = tensors.get(name);
     if (tensor === undefined || tensor.shape.join() !== shape.join()) {
       const found = tensor === undefined ? 'missing' : `(${tensor.shape.join(', ')})`;
@@ -63,43 +71,4 @@ export function readTrainedNetwork(
     data.set(tensor.data);
   }
   return { config, parameters };
-}
-
-export interface ReconstructedBatch {
-  readonly count: number;
-  /** Values in -1 .. 1, channel last. */
-  readonly inputs: Float32Array;
-  readonly outputs: Float32Array;
-  /** Picked spikes (T, C) of image n. */
-  latent(n: number): Uint8Array;
-  /** Mean spikes of prior and decoder, per image. */
-  readonly spikes: number;
-}
-
-/** Reconstructs images batch by batch, in their order, in evaluation mode. */
-export async function* reconstructions(
-  { config, parameters }: TrainedNetwork,
-  images: ImageSet,
-  { batchSize, seed }: { readonly batchSize: number; readonly seed: number },
-): AsyncGenerator<ReconstructedBatch> {
-  await startEngine();
-  const model = new Fsvae(config, parameters);
-  const { timeSteps, latentChannels: c, choices } = config.model;
-  for (let first = 0; first < images.count; first += batchSize) {
-    const count = Math.min(batchSize, images.count - first);
-    const inputs = imageBatch(
-      images,
-      Uint32Array.from({ length: count }, (_, i) => first + i),
-    );
-    const drawn = drawTrainingChoices(seed, 'posterior', first, timeSteps * count * c, choices);
-    const { images: outputs, z, spikes } = model.reconstruct(inputs, count, timeSteps, drawn);
-    yield {
-      count,
-      inputs,
-      outputs,
-      spikes,
-      latent: (n) =>
-        Uint8Array.from({ length: timeSteps * c }, (_, i) => z[(Math.floor(i / c) * count + n) * c + (i % c)]),
-    };
-  }
 }
