@@ -9,6 +9,7 @@ import type { Board } from '../boards/board.js';
 import { requireQemu } from '../emulator/qemu.js';
 import type { BoardClient } from '../harness/client.js';
 import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
+import type { Hello } from '../harness/frame.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
 import { startBoardProcess } from '../harness/process.js';
 import { connectBoard } from '../harness/serial.js';
@@ -63,6 +64,11 @@ export function expectedAnywhere({ model, name }: LoadedModel): ExpectedModel {
   return expectedModel(makePlan(model, name), makePlan(model, name, { arenaRoomBytes: 0 }));
 }
 
+/** A board or its emulator, with what it said of itself. */
+export interface BoardTarget extends Target {
+  readonly hello: Hello;
+}
+
 /**
  * @param note takes one line where something is worth a word but no error
  * @throws FsvaeError `link` when nothing answers, `model-mismatch` when another model does
@@ -73,7 +79,7 @@ export async function openPort(
   expected: ExpectedModel | undefined,
   note: (line: string) => void,
   helloMs?: number,
-): Promise<Target> {
+): Promise<BoardTarget> {
   const { client, hello } = await connectBoard(path, {
     baudRate,
     drawMs: DRAW_MS,
@@ -124,7 +130,7 @@ export async function startBuild(
   build: Build,
   expected: ExpectedModel,
   note: (line: string) => void,
-): Promise<Target> {
+): Promise<BoardTarget> {
   let command = build.programPath;
   let args: string[] = [];
   if (board.memory !== null) {
@@ -142,8 +148,9 @@ export async function startBuild(
 }
 
 /** The target, with a close() that also ends what it runs on. */
-function closingBoth(target: Target, end: () => Promise<void>): Target {
+function closingBoth(target: BoardTarget, end: () => Promise<void>): BoardTarget {
   return {
+    hello: target.hello,
     name: target.name,
     shape: target.shape,
     cyclesPerSecond: target.cyclesPerSecond,

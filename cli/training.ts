@@ -7,7 +7,6 @@ export function loadMetrics() {
   return withEngine(async () => ({
     ...(await import('../training/data/open.js')),
     ...(await import('../training/engine/wasm.js')),
-    ...(await import('../training/metrics/autoencoder.js')),
     ...(await import('../training/metrics/inception.js')),
     ...(await import('../training/metrics/operations.js')),
     ...(await import('../training/metrics/reconstruct.js')),
@@ -15,7 +14,9 @@ export function loadMetrics() {
     ...(await import('../training/metrics/samples.js')),
     ...(await import('../training/metrics/score.js')),
     ...(await import('../training/metrics/statistics.js')),
+    ...(await import('../training/baselines/vae.js')),
     ...(await import('../training/model/fsvae.js')),
+    ...(await import('../training/train/networks.js')),
     ...(await import('../training/train/trained-network.js')),
   }));
 }
@@ -25,6 +26,13 @@ export function loadTraining() {
   return withEngine(async () => ({
     ...(await import('../training/config/config.js')),
     ...(await import('../training/data/open.js')),
+    ...(await import('../training/sweep/plot.js')),
+    ...(await import('../training/sweep/points.js')),
+    ...(await import('../training/sweep/sweep.js')),
+    ...(await import('../training/sweep/table.js')),
+    ...(await import('../training/train/checkpoint.js')),
+    ...(await import('../training/train/networks.js')),
+    ...(await import('../training/train/statistics.js')),
     ...(await import('../training/train/trained-network.js')),
     ...(await import('../training/train/trainer.js')),
   }));

@@ -1,8 +1,9 @@
 /** `fsvae-codegen eval`: how good a network's images are, in float, as integers, and as a board draws them. */
 
+import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadBoard } from '../../boards/board.js';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { type Checkpoint, parseCheckpoint, readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { startProgress, timeLeft } from '../../harness/progress.js';
 import { stream } from '../../harness/stream.js';
 import type { Target } from '../../harness/target.js';
@@ -12,7 +13,7 @@ import type { IntegerModel } from '../../runtime-ts/model.js';
 import { latentBytes, packSpikes } from '../../runtime-ts/spike-bits.js';
 import { meanWork } from '../../runtime-ts/work.js';
 import { buildFor } from '../build.js';
-import { type LoadedModel, loadModel } from '../load-model.js';
+import { holdsIntegerModel, type LoadedModel, loadModel, readModelBytes } from '../load-model.js';
 import { positiveInteger, realNumber, seedOption } from '../options.js';
 import { expectedAnywhere, expectedModel, openPort, startBuild } from '../targets.js';
 import type { Output } from '../terminal.js';
@@ -117,32 +118,41 @@ function checkFlags(flags: EvaluateFlags): void {
 }
 
 class Evaluation {
+  /** undefined for an integer model. */
+  private readonly checkpoint: Checkpoint | undefined;
+  /** None of an ANN VAE. */
   private readonly goldens: readonly Golden[];
-  private readonly config: IntegerModel['config'];
+  private readonly config: Pick<IntegerModel['config'], 'channels' | 'imageSize'>;
   private readonly reconstructed: Reconstructed[] = [];
   private metrics: Metrics = {};
 
   constructor(
     private readonly output: Output,
     private readonly tools: Toolbox,
-    path: string,
+    model: string,
     private readonly flags: EvaluateFlags,
   ) {
-    this.goldens = loadGoldens(path, flags);
-    this.config = this.goldens[0].loaded.model.config;
-  }
-
-  /** T. */
-  get timeSteps(): number {
-    return this.config.timeSteps;
+    const { bytes, path } = readModelBytes(model);
+    this.checkpoint = holdsIntegerModel(bytes) ? undefined : parseCheckpoint(bytes, path);
+    if (this.checkpoint?.tensors.has('fc_mu.weight') === true) {
+      if (flags.port !== undefined || flags.simulate === true || flags.bits !== undefined) {
+        throw new FsvaeError('usage', `${path} is an ANN VAE: it has no golden model, and no board runs it`);
+      }
+      this.goldens = [];
+      this.config = tools.readBaseline(this.checkpoint).config.model;
+    } else {
+      this.goldens = loadGoldens(model, flags);
+      this.config = this.goldens[0].loaded.model.config;
+    }
   }
 
   async run(): Promise<EvaluationReport> {
     const { flags, tools, goldens } = this;
-    const { loaded } = goldens[0];
     await tools.startEngine();
     this.metrics = await this.openMetrics();
-    const float = this.openFloat(loaded);
+    if (goldens.length === 0) return this.annVae(this.checkpoint!);
+    const { loaded } = goldens[0];
+    const float = this.openFloat();
     const rows: ResultRow[] = [];
     let images = 0;
     let operations: OperationsReport | undefined;
@@ -168,6 +178,7 @@ class Evaluation {
       rows.push({ title: 'float network', ...(reconstruction === undefined ? {} : { reconstruction }), ...scores });
       if (counted) {
         operations = {
+          timeSteps: config.model.timeSteps,
           ...(images === 0 ? {} : { reconstruction: reconstructing.reconstruction() }),
           generation: sampling.generation(),
           ann: tools.annOperations(config.model),
@@ -202,14 +213,47 @@ class Evaluation {
         ),
       );
     }
+    return this.report(loaded.name, images, rows, operations);
+  }
+
+  private report(
+    model: string,
+    images: number,
+    rows: readonly ResultRow[],
+    operations?: OperationsReport,
+  ): EvaluationReport {
+    const { data, split, seed } = this.flags;
     return {
-      model: loaded.name,
-      ...(flags.data === undefined ? {} : { data: `${flags.data} ${flags.split}` }),
+      model,
+      ...(data === undefined ? {} : { data: `${data} ${split}` }),
       images,
-      firstSeed: String(flags.seed),
+      firstSeed: String(seed),
       rows,
       ...(operations === undefined ? {} : { operations }),
     };
+  }
+
+  /** The baseline of Table 1; its seed is a number of the trainer's. */
+  private async annVae(checkpoint: Checkpoint): Promise<EvaluationReport> {
+    const { flags, tools } = this;
+    const { config, parameters } = tools.readBaseline(checkpoint);
+    const vae = new tools.Vae({ ...config, seed: Number(flags.seed) }, parameters, 0);
+    const error = new tools.SquaredError();
+    let images = 0;
+    if (flags.data !== undefined) {
+      images = await this.progress('reconstructions', this.openImages(flags.data), (set, done) => {
+        let first = 0;
+        for (const { count, images: wanted } of tools.setBatches(set)) {
+          error.add(wanted, vae.reconstruct(wanted, count, first).images);
+          done((first += count));
+        }
+        return first;
+      });
+    }
+    const total = this.scored ? tools.wholeBatches(flags.samples) : 0;
+    const scores = await this.score('samples', tools.networkSamples(vae, total), total);
+    const row = { title: 'ANN VAE', ...(images === 0 ? {} : { reconstruction: error.mean }), ...scores };
+    return this.report(basename(checkpoint.source), images, [row]);
   }
 
   private get scored(): boolean {
@@ -217,11 +261,11 @@ class Evaluation {
   }
 
   /** The checkpoint as a float network; of a shipped model prior and decoder, which is all it has. */
-  private openFloat({ float, path }: LoadedModel) {
-    if (float === undefined) return undefined;
+  private openFloat() {
+    const { checkpoint } = this;
+    if (checkpoint === undefined) return undefined;
     const { tau, threshold } = this.flags;
     const neuron = { ...(tau === undefined ? {} : { tau }), ...(threshold === undefined ? {} : { threshold }) };
-    const checkpoint = readCheckpoint(path);
     const whole = this.tools.hasEncoder(checkpoint);
     return { ...this.tools.readTrainedNetwork(checkpoint, neuron, whole ? 'whole' : 'generator'), whole };
   }
@@ -232,25 +276,34 @@ class Evaluation {
     return this.tools.openImages(data, split, { channels, size, ...(images === undefined ? {} : { limit: images }) });
   }
 
+  /** All of them, however few are reconstructed. */
+  private referenceImages(data: string) {
+    const { channels, imageSize: size } = this.config;
+    const set = this.tools.openImages(data, this.flags.split, { channels, size });
+    if (set.count < 2)
+      throw new FsvaeError('input', `${data} has ${set.count} image to compare with; statistics need two`);
+    return set;
+  }
+
   private async openMetrics(): Promise<Metrics> {
     const { flags, tools, config } = this;
     const { data } = flags;
     const { channels, imageSize } = config;
     let autoencoder: Metrics['autoencoder'];
     if (flags.autoencoder !== undefined) {
-      const encoder = new tools.MetricAutoencoder(readCheckpoint(flags.autoencoder));
-      if (encoder.channels !== channels || encoder.imageSize !== imageSize) {
+      const encoder = tools.readAutoencoder(readCheckpoint(flags.autoencoder));
+      if (encoder.shape.channels !== channels || encoder.shape.imageSize !== imageSize) {
         throw new FsvaeError(
           'usage',
-          `${flags.autoencoder} takes images of ${encoder.channels} x ${encoder.imageSize} x ${encoder.imageSize}, but the model ` +
+          `${flags.autoencoder} takes images of ${encoder.shape.channels} x ${encoder.shape.imageSize} x ${encoder.shape.imageSize}, but the model ` +
             `draws ${channels} x ${imageSize} x ${imageSize}`,
         );
       }
       const reference =
         flags.statistics !== undefined
-          ? tools.readStatistics(flags.statistics, encoder.latentChannels)
-          : this.progress('images for statistics', this.openImages(data!), (set, done) =>
-              tools.latentStatistics(encoder, tools.setBatches(set), done),
+          ? tools.readStatistics(flags.statistics, encoder.features)
+          : this.progress('images for statistics', this.referenceImages(data!), (set, done) =>
+              tools.referenceLatents(encoder, tools.setBatches(set), done),
             );
       autoencoder = { encoder, reference: await reference };
     }
@@ -265,8 +318,8 @@ class Evaluation {
         if (flags.inceptionStatistics !== undefined) {
           reference = tools.readStatistics(flags.inceptionStatistics);
         } else if (data !== undefined) {
-          reference = await this.progress('images for FID', this.openImages(data), (set, done) =>
-            tools.featureStatistics(network, tools.setBatches(set), config, done),
+          reference = await this.progress('images for FID', this.referenceImages(data), (set, done) =>
+            tools.referenceFeatures(network, tools.setBatches(set), config, done),
           );
         } else this.output.note('no FID: give --inception-statistics FILE, or --data to take them from');
       }
@@ -415,13 +468,12 @@ class Evaluation {
 async function evaluate(output: Output, checkpoint: string, flags: EvaluateFlags): Promise<void> {
   checkFlags(flags);
   const tools = await loadMetrics();
-  const evaluation = new Evaluation(output, tools, checkpoint, flags);
-  const report = await evaluation.run();
+  const report = await new Evaluation(output, tools, checkpoint, flags).run();
   if (flags.json === true) {
     output.json(report);
     return;
   }
-  output.say(tools.formatEvaluation(report, evaluation.timeSteps, flags.markdown === true ? 'markdown' : 'plain'));
+  output.say(tools.formatEvaluation(report, flags.markdown === true ? 'markdown' : 'plain'));
 }
 
 const HELP = `
@@ -441,7 +493,7 @@ export function evalCommand(program: Command, output: Output): void {
   const collect = (bits: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), bits];
   program
     .command('eval')
-    .argument('<checkpoint>', 'a checkpoint, a shipped model, or an integer model')
+    .argument('<checkpoint>', 'a checkpoint (FSVAE or ANN VAE), a shipped model, or an integer model')
     .description('Measures reconstructions and samples: the float network, its golden models, and a board.')
     .option('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
     .addOption(new Option('--split <half>', 'which half of the data').choices(['train', 'test']).default('test'))

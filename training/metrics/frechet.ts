@@ -10,44 +10,6 @@ export interface Gaussian {
   readonly covariance: Float64Array;
 }
 
-/** Collects points batch by batch; sums in double precision. */
-export class GaussianEstimate {
-  private readonly points: Float32Array[] = [];
-  private count = 0;
-
-  /** @param dimensions n */
-  constructor(readonly dimensions: number) {}
-
-  /** @param rows any number of points one after the other; kept */
-  add(rows: Float32Array): void {
-    this.points.push(rows);
-    this.count += rows.length / this.dimensions;
-  }
-
-  /** @returns NaN everywhere in the covariance for fewer than two points, as NumPy's cov */
-  finish(): Gaussian {
-    const { dimensions: n, count } = this;
-    const mean = new Float64Array(n);
-    for (const rows of this.points) for (let i = 0; i < rows.length; i++) mean[i % n] += rows[i];
-    for (let i = 0; i < n; i++) mean[i] /= count;
-    const covariance = new Float64Array(n * n);
-    const centred = new Float64Array(n);
-    for (const rows of this.points) {
-      for (let first = 0; first < rows.length; first += n) {
-        for (let i = 0; i < n; i++) centred[i] = rows[first + i] - mean[i];
-        for (let i = 0; i < n; i++) {
-          const value = centred[i];
-          for (let j = i; j < n; j++) covariance[i * n + j] += value * centred[j];
-        }
-      }
-    }
-    for (let i = 0; i < n; i++) {
-      for (let j = i; j < n; j++) covariance[j * n + i] = covariance[i * n + j] /= count - 1;
-    }
-    return { mean, covariance };
-  }
-}
-
 /** Products over the rows of two row-major n x n matrices: a times b, where b is symmetric. */
 function timesSymmetric(a: Float64Array, b: Float64Array, n: number): Float64Array {
   const product = new Float64Array(n * n);

@@ -18,6 +18,8 @@ export interface ResultRow {
 }
 
 export interface OperationsReport {
+  /** T. */
+  readonly timeSteps: number;
   /** Of the float network; absent without an encoder or data. */
   readonly reconstruction?: OperationCount;
   readonly generation: OperationCount;
@@ -173,16 +175,16 @@ function markdown(table: Table): string {
   return [line(table[0]), line(table[0].map(() => '---')), ...table.slice(1).map(line)].join('\n');
 }
 
-/** @param steps T @param form `markdown` has the paper's rows too, where it has the data set */
-export function formatEvaluation(report: EvaluationReport, steps: number, form: 'plain' | 'markdown'): string {
+/** @param form `markdown` has the paper's rows too, where it has the data set */
+export function formatEvaluation(report: EvaluationReport, form: 'plain' | 'markdown'): string {
   const published = form === 'markdown';
   const tables = [resultTable(report, published)];
   const { operations } = report;
   if (operations !== undefined) {
-    const { reconstruction, generation } = operations;
+    const { reconstruction, generation, timeSteps } = operations;
     tables.push(operationsTable(operations, published && report.data?.startsWith('mnist ') === true));
-    if (reconstruction !== undefined) tables.push(layerTable('a reconstruction', reconstruction, steps));
-    tables.push(layerTable('a sample', generation, steps));
+    if (reconstruction !== undefined) tables.push(layerTable('a reconstruction', reconstruction, timeSteps));
+    tables.push(layerTable('a sample', generation, timeSteps));
   }
   return tables.map(form === 'plain' ? plain : markdown).join('\n\n');
 }

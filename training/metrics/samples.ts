@@ -1,10 +1,10 @@
 /** Images to be scored, wherever they come from, in batches of the metrics' size. The same seeds make the same choices everywhere. */
 
 import { drawChoices } from '../../runtime-ts/pcg32.js';
+import { STATISTICS_BATCH } from '../baselines/statistics.js';
 import type { ModelShape } from '../config/config.js';
 import { imageBatch, type ImageSet } from '../data/image-set.js';
 import type { Fsvae } from '../model/fsvae.js';
-import { METRIC_BATCH } from './autoencoder.js';
 
 export interface ImageBatch {
   readonly count: number;
@@ -15,9 +15,9 @@ export interface ImageBatch {
 /** Images that the engine makes at once; a batch of a full-size network takes its memory. */
 const ENGINE_BATCH = 64;
 
-/** Whole batches of METRIC_BATCH that hold so many images: the authors' code draws 5,120 for 5,000. */
+/** Whole batches of STATISTICS_BATCH that hold so many images: the authors' code draws 5,120 for 5,000. */
 export function wholeBatches(images: number): number {
-  return Math.ceil(images / METRIC_BATCH) * METRIC_BATCH;
+  return Math.ceil(images / STATISTICS_BATCH) * STATISTICS_BATCH;
 }
 
 /** Choices of consecutive seeds (rule G3), in the order of training/model: (T, count, C). */
@@ -34,7 +34,7 @@ export function seededChoices(shape: ModelShape, firstSeed: bigint, count: numbe
 /**
  * Samples of the float network's prior.
  *
- * @param total a multiple of METRIC_BATCH
+ * @param total a multiple of STATISTICS_BATCH
  * @param watch runs each sampling of `count` images
  */
 export function* floatSamples(
@@ -45,23 +45,33 @@ export function* floatSamples(
   watch: <T>(count: number, pass: () => T) => T = (_, pass) => pass(),
 ): Generator<ImageBatch> {
   const pixels = shape.channels * shape.imageSize ** 2;
-  for (let first = 0; first < total; first += METRIC_BATCH) {
-    const images = new Float32Array(METRIC_BATCH * pixels);
-    for (let at = 0; at < METRIC_BATCH; at += ENGINE_BATCH) {
+  for (let first = 0; first < total; first += STATISTICS_BATCH) {
+    const images = new Float32Array(STATISTICS_BATCH * pixels);
+    for (let at = 0; at < STATISTICS_BATCH; at += ENGINE_BATCH) {
       const choices = seededChoices(shape, firstSeed + BigInt(first + at), ENGINE_BATCH);
       images.set(
         watch(ENGINE_BATCH, () => model.sample(ENGINE_BATCH, shape.timeSteps, choices)),
         at * pixels,
       );
     }
-    yield { count: METRIC_BATCH, images };
+    yield { count: STATISTICS_BATCH, images };
+  }
+}
+
+/** Samples of any network that the trainer trains. @param total a multiple of STATISTICS_BATCH */
+export function* networkSamples(
+  network: { sample(count: number, occasion: number): Float32Array },
+  total: number,
+): Generator<ImageBatch> {
+  for (let first = 0; first < total; first += STATISTICS_BATCH) {
+    yield { count: STATISTICS_BATCH, images: network.sample(STATISTICS_BATCH, first) };
   }
 }
 
 /** All images of a set in their order; the last batch has what is left. */
 export function* setBatches(set: ImageSet): Generator<ImageBatch> {
-  for (let first = 0; first < set.count; first += METRIC_BATCH) {
-    const count = Math.min(METRIC_BATCH, set.count - first);
+  for (let first = 0; first < set.count; first += STATISTICS_BATCH) {
+    const count = Math.min(STATISTICS_BATCH, set.count - first);
     yield {
       count,
       images: imageBatch(
@@ -82,7 +92,7 @@ export function* byteBatches(
   { channels, imageSize: size }: Pick<ModelShape, 'channels' | 'imageSize'>,
 ): Generator<ImageBatch> {
   const bytes = channels * size * size;
-  const pixels = new Uint8Array(METRIC_BATCH * bytes);
+  const pixels = new Uint8Array(STATISTICS_BATCH * bytes);
   let count = 0;
   const batch = (): ImageBatch => {
     const set = { count, channels, size, pixels };
@@ -96,7 +106,7 @@ export function* byteBatches(
   };
   for (const image of images) {
     pixels.set(image, count * bytes);
-    if (++count < METRIC_BATCH) continue;
+    if (++count < STATISTICS_BATCH) continue;
     yield batch();
     count = 0;
   }

@@ -1,13 +1,14 @@
 /** Scores of a set of images: Fréchet distances and inception score, of every metric that was asked for in one pass. */
 
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import type { MetricAutoencoder } from './autoencoder.js';
-import { frechetDistance, type Gaussian, GaussianEstimate } from './frechet.js';
+import type { Autoencoder } from '../baselines/autoencoder.js';
+import { latentStatistics } from '../baselines/statistics.js';
+import { frechetDistance, type Gaussian } from './frechet.js';
 import { type InceptionNetwork, type InceptionScore, inceptionScore, splitScore } from './inception.js';
 import type { ImageBatch } from './samples.js';
 
 export interface Metrics {
-  readonly autoencoder?: { readonly encoder: MetricAutoencoder; readonly reference: Gaussian };
+  readonly autoencoder?: { readonly encoder: Autoencoder; readonly reference: Gaussian };
   readonly inception?: {
     readonly network: InceptionNetwork;
     /** Of the network's features; undefined where it has none. */
@@ -31,79 +32,84 @@ export interface Sizes {
   readonly imageSize: number;
 }
 
-/** Mean and covariance of the autoencoder's latents. @param onBatch called after each batch with the images so far */
-export function latentStatistics(
-  encoder: MetricAutoencoder,
+/**
+ * Mean and covariance of the autoencoder's latents of real images.
+ *
+ * @param batches of STATISTICS_BATCH images, two images at least
+ * @param onBatch called after each batch with the images so far
+ */
+export function referenceLatents(
+  encoder: Autoencoder,
   batches: Iterable<ImageBatch>,
   onBatch: (done: number) => void = () => undefined,
 ): Gaussian {
-  const estimate = new GaussianEstimate(encoder.latentChannels);
+  const latents: Float32Array[] = [];
   let done = 0;
   for (const { count, images } of batches) {
-    estimate.add(encoder.encode(images, count));
+    latents.push(encoder.encode(images, count, 'batch'));
     onBatch((done += count));
   }
-  return estimate.finish();
+  return latentStatistics(latents, encoder.features);
 }
 
 /** The same of the Inception network's features. */
-export async function featureStatistics(
+export async function referenceFeatures(
   network: InceptionNetwork,
   batches: Iterable<ImageBatch>,
   { channels, imageSize }: Sizes,
   onBatch: (done: number) => void = () => undefined,
 ): Promise<Gaussian> {
-  let estimate: GaussianEstimate | undefined;
+  const features: Float32Array[] = [];
   let done = 0;
   for (const batch of batches) {
-    const { features } = await network.run(batch, channels, imageSize);
-    estimate ??= new GaussianEstimate(features!.length / batch.count);
-    estimate.add(features!);
+    features.push((await network.run(batch, channels, imageSize)).features!);
     onBatch((done += batch.count));
   }
-  return estimate!.finish();
+  return latentStatistics(features, countPer(features, done));
 }
 
-/** @param batches of METRIC_BATCH images: BatchNorm's batches, and the inception score's splits */
+/** Numbers for each of `count` images. */
+function countPer(rows: readonly Float32Array[], count: number): number {
+  return rows.reduce((sum, { length }) => sum + length, 0) / count;
+}
+
+/** @param batches of STATISTICS_BATCH images: BatchNorm's batches, and the inception score's splits */
 export async function scoreImages(
   batches: Iterable<ImageBatch>,
   { autoencoder, inception }: Metrics,
   { channels, imageSize }: Sizes,
   onBatch: (done: number) => void = () => undefined,
 ): Promise<Scores> {
-  const latents = autoencoder && new GaussianEstimate(autoencoder.encoder.latentChannels);
-  let features: GaussianEstimate | undefined;
+  const latents: Float32Array[] = [];
+  const features: Float32Array[] = [];
   const splits: number[] = [];
   let samples = 0;
   for (const batch of batches) {
     const { count, images } = batch;
-    latents?.add(autoencoder!.encoder.encode(images, count));
+    // The authors' code never puts its autoencoder into evaluation mode: BatchNorm takes each batch's own statistics.
+    if (autoencoder !== undefined) latents.push(autoencoder.encoder.encode(images, count, 'batch'));
     if (inception !== undefined) {
       const seen = await inception.network.run(batch, channels, imageSize);
-      if (seen.features !== undefined) {
-        features ??= new GaussianEstimate(seen.features.length / count);
-        features.add(seen.features);
-      }
+      if (seen.features !== undefined) features.push(seen.features);
       if (seen.probabilities !== undefined) splits.push(splitScore(seen.probabilities, count));
     }
     onBatch((samples += count));
   }
+  const distance = (rows: readonly Float32Array[], reference: Gaussian): number => {
+    const dimensions = countPer(rows, samples);
+    if (reference.mean.length !== dimensions) {
+      throw new FsvaeError(
+        'usage',
+        `the statistics have ${reference.mean.length} dimensions, but the network gives ${dimensions}: they are another one's`,
+      );
+    }
+    return frechetDistance(latentStatistics(rows, dimensions), reference);
+  };
   const reference = inception?.reference;
-  if (features !== undefined && reference !== undefined && reference.mean.length !== features.dimensions) {
-    throw new FsvaeError(
-      'usage',
-      `the Inception network gives ${features.dimensions} features, but the statistics are of ${reference.mean.length}: ` +
-        'they belong to another network',
-    );
-  }
   return {
     samples,
-    ...(latents === undefined
-      ? {}
-      : { autoencoderDistance: frechetDistance(latents.finish(), autoencoder!.reference) }),
+    ...(autoencoder === undefined ? {} : { autoencoderDistance: distance(latents, autoencoder.reference) }),
     ...(splits.length === 0 ? {} : { inceptionScore: inceptionScore(splits) }),
-    ...(features === undefined || reference === undefined
-      ? {}
-      : { fid: frechetDistance(features.finish(), reference) }),
+    ...(features.length === 0 || reference === undefined ? {} : { fid: distance(features, reference) }),
   };
 }

@@ -3,7 +3,28 @@
 import { type Checkpoint, requireFinite } from '../../codegen/checkpoint/checkpoint.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { parseConfig, type TrainingConfig } from '../config/config.js';
-import { createParameters, type Parameters } from '../model/parameters.js';
+import { createParameters, type NetworkTensors, type Parameters } from '../model/parameters.js';
+
+/**
+ * @param wanted which tensors; undefined: all
+ * @throws FsvaeError `input` for a tensor that is missing, has another shape, or holds a value that is not finite
+ */
+export function fillTensors(
+  { trained, running }: NetworkTensors,
+  { source, tensors }: Checkpoint,
+  wanted: (name: string) => boolean = () => true,
+): void {
+  for (const { name, shape, data } of [...trained, ...running]) {
+    if (!wanted(name)) continue;
+    const tensor = tensors.get(name);
+    if (tensor === undefined || tensor.shape.join() !== shape.join()) {
+      const found = tensor === undefined ? 'missing' : `(${tensor.shape.join(', ')})`;
+      throw new FsvaeError('input', `${source}: ${name} is ${found}, expected (${shape.join(', ')})`);
+    }
+    requireFinite(name, tensor, source);
+    data.set(tensor.data);
+  }
+}
 
 export interface TrainedNetwork {
   readonly config: TrainingConfig;
@@ -60,15 +81,6 @@ export function readTrainedNetwork(
   };
   const config = parseConfig({ model, neuron }, source);
   const parameters = createParameters(config.model, 0);
-  for (const { name, shape, data } of [...parameters.trained, ...parameters.running]) {
-    if (parts === 'generator' && INFERENCE.test(name)) continue;
-    const tensor = tensors.get(name);
-    if (tensor === undefined || tensor.shape.join() !== shape.join()) {
-      const found = tensor === undefined ? 'missing' : `(${tensor.shape.join(', ')})`;
-      throw new FsvaeError('input', `${source}: ${name} is ${found}, expected (${shape.join(', ')})`);
-    }
-    requireFinite(name, tensor, source);
-    data.set(tensor.data);
-  }
+  fillTensors(parameters, checkpoint, parts === 'generator' ? (name) => !INFERENCE.test(name) : undefined);
   return { config, parameters };
 }
