@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { boardsCommand } from './commands/boards.js';
+import { certificateCommand } from './commands/certificate.js';
 import { checkCommand } from './commands/check.js';
 import { convertCommand } from './commands/convert.js';
 import { evalCommand } from './commands/eval.js';
@@ -53,6 +54,7 @@ export function makeProgram(terminal: Terminal): Command {
   simulateCommand(program, output);
   streamCommand(program, output);
   verifyCommand(program, output);
+  certificateCommand(program, output);
   sampleCommand(program, output);
   quantizeCommand(program, output);
   inspectCommand(program, output);
@@ -64,7 +66,7 @@ export function makeProgram(terminal: Terminal): Command {
   boardsCommand(program, output);
   portsCommand(program, output);
 
-  for (const command of program.commands) {
+  for (const command of program.commands.flatMap((outer) => [outer, ...outer.commands])) {
     command.exitOverride().showHelpAfterError(false);
     command.configureOutput({ writeOut: (text) => void terminal.stdout.write(text), writeErr: () => undefined });
   }

@@ -45,6 +45,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'harness',
     'runtime-ts',
   ],
+  'training/metrics': [
+    'training/config',
+    'training/data',
+    'training/engine',
+    'training/model',
+    'training/baselines',
+    'training/train',
+    'codegen/checkpoint',
+    'runtime-ts',
+  ],
   'training/sweep': [
     'training/config',
     'training/data',
@@ -73,7 +83,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'codegen/image': ['node:'],
   codegen: ['node:'],
   emulator: ['node:', 'rp2040js', '@lydell/node-pty'],
-  harness: ['node:', 'serialport', 'pngjs', 'cli-progress'],
+  harness: ['node:', 'serialport', 'pngjs', 'cli-progress', 'zod'],
   'training/random': [],
   'training/config': ['node:', 'zod'],
   'training/data': ['node:', 'pngjs'],
@@ -81,6 +91,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'training/model': TENSORFLOW,
   'training/baselines': TENSORFLOW,
   'training/train': ['node:', ...TENSORFLOW],
+  'training/metrics': [...TENSORFLOW, 'ml-matrix', 'onnxruntime-web'],
   'training/sweep': ['node:'],
   cli: ['node:', 'commander'],
 };

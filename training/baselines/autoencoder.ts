@@ -14,7 +14,7 @@ export class Autoencoder implements Network {
   private readonly decoder: BaselineDecoder;
 
   constructor(
-    shape: BaselineShape,
+    readonly shape: BaselineShape,
     readonly tensors: BaselineTensors,
   ) {
     this.encoder = new BaselineEncoder(shape, tensors);

@@ -120,7 +120,8 @@ export class Fsvae {
     this.readout = new ReadoutSynapses(hiddenChannels[0], channels);
   }
 
-  private get layers(): SpikingLayer[] {
+  /** In the order in which a reconstruction runs them. */
+  get layers(): readonly SpikingLayer[] {
     return [...this.encoder, this.beforeLatent, ...this.posterior, ...this.prior, this.decoderInput, ...this.decoder];
   }
 

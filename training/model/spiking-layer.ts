@@ -60,6 +60,8 @@ export class SpikingLayer {
   private kept: Kept | undefined;
   /** How many the last forward pass gave. */
   spikes = 0;
+  /** Sees what each forward pass takes and gives, to count it; neither may be kept. */
+  observe: ((input: tf.Tensor, spikes: tf.Tensor, steps: number) => void) | undefined;
 
   /**
    * @param alpha of tdBN: 2 in prior and posterior, else 1
@@ -113,6 +115,7 @@ export class SpikingLayer {
     } else {
       current.dispose();
     }
+    this.observe?.(input, spikes, steps);
     return spikes;
   }
 

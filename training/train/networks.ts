@@ -9,7 +9,7 @@ import { type BaselineConfig, type NetworkConfig, parseNetworkConfig } from '../
 import { FsvaeNetwork } from '../model/fsvae-network.js';
 import type { Network } from '../model/network.js';
 import { createParameters, type NetworkTensors } from '../model/parameters.js';
-import { fillTensors, readTrainedNetwork } from './evaluate.js';
+import { fillTensors, readTrainedNetwork } from './trained-network.js';
 
 /** What a checkpoint holds. */
 export interface SavedNetwork {

@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
-import { type ProgressOptions, startProgress } from '../../harness/progress.js';
+import { formatDuration, type ProgressOptions, startProgress } from '../../harness/progress.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { NetworkConfig } from '../config/config.js';
 import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
@@ -65,12 +65,6 @@ function pictureBytes(values: Float32Array, channels: number, size: number): Uin
       return Math.min(255, Math.max(0, Math.floor(((value + 1) / 2) * 255 + 0.5)));
     }),
   );
-}
-
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }
 
 /** One line for each step; on resuming, lines after the checkpoint are dropped: those steps are done again. */
@@ -310,7 +304,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       progress.update(
         run.position.step,
         `epoch ${epoch + 1}/${config.epochs}  loss ${losses.loss.toFixed(4)}  mse ${losses.mse.toFixed(4)}  ` +
-          `${rate.toFixed(1)} images/s  ${duration(left)} left`,
+          `${rate.toFixed(1)} images/s  ${formatDuration(left)} left`,
       );
       if (run.position.stepOfEpoch === 0) {
         run.save();
