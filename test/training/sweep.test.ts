@@ -8,13 +8,23 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { type ErrorKind, FsvaeError } from '../../runtime-ts/errors.js';
-import type { ImageSet } from '../../training/data/image-set.js';
+import { Autoencoder } from '../../training/baselines/autoencoder.js';
+import { latentStatistics } from '../../training/baselines/statistics.js';
+import { createBaselineTensors } from '../../training/baselines/tensors.js';
+import { Vae } from '../../training/baselines/vae.js';
+import { imageBatch, type ImageSet } from '../../training/data/image-set.js';
 import { openImages } from '../../training/data/open.js';
+import { upTo } from '../../training/engine/synapses.js';
+import { frechetDistance } from '../../training/metrics/frechet.js';
+import { reconstructions, SquaredError } from '../../training/metrics/reconstruct.js';
+import { Fsvae } from '../../training/model/fsvae.js';
+import { autoencoderDistance } from '../../training/sweep/autoencoder-distance.js';
 import { sweepPlot, ticks } from '../../training/sweep/plot.js';
 import { parseVariation, sweepPoints } from '../../training/sweep/points.js';
 import { type Measure, type Sweep, sweep, type SweepRow } from '../../training/sweep/sweep.js';
 import { markdownTable, plainTable, sweepTable } from '../../training/sweep/table.js';
-import { readTrainedNetwork, reconstructions } from '../../training/train/evaluate.js';
+import { readBaseline } from '../../training/train/networks.js';
+import { readTrainedNetwork } from '../../training/train/trained-network.js';
 import { writeMadeImages } from './made-images.js';
 
 const TINY = {
@@ -155,12 +165,14 @@ describe('sweeps', function () {
     it('scores a network as eval does', async () => {
       const { rows } = await run('score', ['seed=0']);
       const network = readTrainedNetwork(readCheckpoint(join(folder, 'score', 'seed=0', 'model.safetensors')), {});
-      let [sum, spikes] = [0, 0];
-      for await (const batch of reconstructions(network, images.test, { batchSize: 64, seed: 0 })) {
-        batch.inputs.forEach((value, i) => (sum += (value - batch.outputs[i]) ** 2));
+      const error = new SquaredError();
+      let spikes = 0;
+      const model = new Fsvae(network.config, network.parameters);
+      for (const batch of reconstructions(model, network.config.model, images.test, 0)) {
+        error.add(batch.inputs, batch.outputs);
         spikes += batch.spikes * batch.count;
       }
-      expect(rows[0].mse).to.be.closeTo(sum / (70 * 64), 1e-12);
+      expect(rows[0].mse).to.equal(error.mean);
       expect(rows[0].spikes).to.be.closeTo(spikes / 70, 1e-9);
     });
 
@@ -195,6 +207,32 @@ describe('sweeps', function () {
       expect('spikes' in rows[1]).to.equal(false);
       expect((await run('diverges', ['optimizer.learningRate=1,0.001'], { base })).rows).to.deep.equal(rows);
       expect(skipped()).to.equal(2);
+    });
+
+    it("measures samples by their distance from the test images in an autoencoder's latent", async () => {
+      const shape = { channels: 1, imageSize: 8, hiddenChannels: [4, 6], latentChannels: 3 };
+      const autoencoder = new Autoencoder(shape, createBaselineTensors('autoencoder', shape, 5));
+      const measures = [autoencoderDistance(autoencoder, undefined, 300, 'random')];
+      const base = { model: { imageSize: 8, hiddenChannels: [4, 6], latentChannels: 4 } };
+      const { rows } = await run('distance', ['kind=vae,autoencoder'], { base, measures });
+      expect(rows[1].measures).to.deep.equal({});
+      const { config, parameters } = readBaseline(
+        readCheckpoint(join(folder, 'distance', 'kind=vae', 'model.safetensors')),
+      );
+      const vae = new Vae(config, parameters, 0);
+      const latents = [0, 256].map((first) => autoencoder.encode(vae.sample(256, first), 256, 'batch'));
+      const all = imageBatch(images.test, upTo(70));
+      const real = latentStatistics([autoencoder.encode(all, 70, 'batch')], 3);
+      expect(rows[0].measures).to.deep.equal({
+        'autoencoder distance': frechetDistance(latentStatistics(latents, 3), real),
+      });
+      const larger = { model: { ...base.model, imageSize: 16 } };
+      await refused(
+        () => run('larger', ['kind=vae'], { base: larger, measures }),
+        'usage',
+        /takes images of 1 x 8 x 8, but a point of the sweep draws 1 x 16 x 16/,
+      );
+      expect(existsSync(join(folder, 'larger'))).to.equal(false);
     });
 
     it('as a command: a table, JSON of the same numbers, a picture', () => {

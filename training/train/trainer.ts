@@ -22,6 +22,8 @@ export const RUN_FILES = {
   checkpoint: 'checkpoint.safetensors',
   /** The network alone. */
   network: 'model.safetensors',
+  /** Of the test images' latents; beside an autoencoder only, and not written by the trainer. */
+  statistics: 'statistics.safetensors',
   log: 'log.jsonl',
   pictures: 'pictures',
 } as const;
