@@ -115,16 +115,19 @@ export function membraneBounds(
   return { min, max: Math.max(max, 0) };
 }
 
+/** Rule B5: output channels that the wide kernels compute together. */
+export const WIDE_BLOCK = 16;
+
 /** Rule B5: a membrane of 0 as the wide kernels keep it: the firing membranes are those from 32768 on. */
 export function wideRest(threshold: number): number {
   return 32767 - threshold;
 }
 
-/** Rule B5: may the wide kernels, sixteen channels at a time, run this layer? */
+/** Rule B5: may the wide kernels run this layer? */
 export function allowsWide(layer: SpikingLayer, { membrane, threshold }: LayerBounds, model: IntegerModel): boolean {
   const { leak, config } = model;
   return (
-    layer.bias.length % 16 === 0 &&
+    layer.bias.length % WIDE_BLOCK === 0 &&
     leak.multiplier === 1 &&
     leak.shift === 2 &&
     config.timeSteps <= 16 &&
@@ -177,32 +180,36 @@ export interface ModelBounds {
 }
 
 /**
+ * @returns the bounds themselves
+ * @throws FsvaeError `input` where a sum, a membrane, or a membrane times the leak's multiplier could leave 32 bits
+ */
+export function requireInt32(bounds: LayerBounds, leak: Leak): LayerBounds {
+  const leaked: Range = { min: bounds.membrane.min * leak.multiplier, max: bounds.membrane.max * leak.multiplier };
+  for (const [what, range] of [
+    ['sum', bounds.sum],
+    ['membrane', bounds.membrane],
+    ['leak product', leaked],
+  ] as const) {
+    if (!within(range, INT32)) {
+      throw new FsvaeError(
+        'input',
+        `${bounds.name}: the ${what} can reach ${range.min} .. ${range.max}, which leaves 32 bits; ` +
+          'quantize with fewer fraction bits or weight bits',
+      );
+    }
+  }
+  return bounds;
+}
+
+/**
  * Bounds of every layer.
  *
  * @throws FsvaeError `input` where a sum, a membrane, or a membrane times the leak's multiplier could leave 32 bits
  */
 export function proveBounds(model: IntegerModel): ModelBounds {
-  const layers = [...model.prior, model.decoderInput, ...model.decoder].map((layer) => {
-    const bounds = layerBounds(layer, model.leak, model.config.timeSteps);
-    const leaked: Range = {
-      min: bounds.membrane.min * model.leak.multiplier,
-      max: bounds.membrane.max * model.leak.multiplier,
-    };
-    for (const [what, range] of [
-      ['sum', bounds.sum],
-      ['membrane', bounds.membrane],
-      ['leak product', leaked],
-    ] as const) {
-      if (!within(range, INT32)) {
-        throw new FsvaeError(
-          'input',
-          `${layer.name}: the ${what} can reach ${range.min} .. ${range.max}, which leaves 32 bits; ` +
-            'quantize with fewer fraction bits or weight bits',
-        );
-      }
-    }
-    return bounds;
-  });
+  const layers = [...model.prior, model.decoderInput, ...model.decoder].map((layer) =>
+    requireInt32(layerBounds(layer, model.leak, model.config.timeSteps), model.leak),
+  );
   const readout = readoutBounds(model.readout);
   if (!within(readout.membrane, INT32)) {
     throw new FsvaeError(

@@ -55,7 +55,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'codegen/image': ['node:'],
   codegen: ['node:'],
   emulator: ['node:', 'rp2040js', '@lydell/node-pty'],
-  harness: ['node:', 'serialport', 'pngjs', 'cli-progress'],
+  harness: ['node:', 'serialport', 'pngjs', 'cli-progress', 'zod'],
   'training/random': [],
   'training/config': ['node:', 'zod'],
   'training/data': ['node:', 'pngjs'],

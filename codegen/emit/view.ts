@@ -113,6 +113,12 @@ function proofLine(bounds: LayerBounds): string {
     .trimEnd();
 }
 
+/** The halved row sums of the prior's last layer, if there are any. */
+function sumsPointer(plan: Plan): string {
+  const section = plan.weights.sections.find((entry) => entry.name === `${plan.lazy.layer.name}.sums`);
+  return section === undefined ? 'NULL' : `(const int16_t *)(fsvae_weights + ${section.offset})`;
+}
+
 /** Everything that the library's templates name. */
 export function libraryView(plan: Plan, options: LibraryOptions) {
   const { model } = plan;
@@ -134,7 +140,7 @@ export function libraryView(plan: Plan, options: LibraryOptions) {
   }));
   const lazy = {
     ...layerFields(plan, plan.lazy.layer, plan.lazy.bounds),
-    sumsOffset: sectionOf(plan, plan.lazy.layer, 'sums').offset,
+    sums: sumsPointer(plan),
     rowWords: lazyRowWords(plan.lazy.layer),
     weightWords: lazyWeightWords(plan.lazy.layer),
     spreadWords: lazySpreadWords(plan.lazy.layer),

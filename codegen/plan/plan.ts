@@ -1,7 +1,14 @@
 /** What will run, and where everything lies: the integer model, decided down to offsets. Templates only write it out. */
 
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import { allowsWide, type LayerBounds, type ModelBounds, proveBounds, signedBits } from '../../runtime-ts/bounds.js';
+import {
+  allowsWide,
+  type LayerBounds,
+  type ModelBounds,
+  proveBounds,
+  signedBits,
+  WIDE_BLOCK,
+} from '../../runtime-ts/bounds.js';
 import { latentBytes } from '../../runtime-ts/spike-bits.js';
 import { modelHash } from '../../runtime-ts/model-file.js';
 import { type TraceRow, traceRows } from '../../runtime-ts/network.js';
@@ -27,7 +34,6 @@ import {
   pieceWords,
   rowBytes,
   rowWords,
-  WIDE_BLOCK,
   type Weights,
 } from './weights.js';
 
@@ -160,10 +166,9 @@ function buffers(
   add('lazy_spread', 2 * 4 * lazySpreadWords(last), PRIOR);
   add('z_events', listBytes(latentChannels, hidden.length === 0 ? PLAIN : choose(hidden[0])), PRIOR);
   hidden.forEach((layer, i) => {
-    if (isWide(choose(layer).kernel))
-      add(`hidden_${i}_cells`, (layer.outFeatures / WIDE_BLOCK) * WIDE_CELLS_BYTES, PRIOR);
-    else add(`hidden_${i}_membrane`, layer.outFeatures * membraneBytes, PRIOR);
     const { kernel, slots } = choose(layer);
+    if (isWide(kernel)) add(`hidden_${i}_cells`, (layer.outFeatures / WIDE_BLOCK) * WIDE_CELLS_BYTES, PRIOR);
+    else add(`hidden_${i}_membrane`, layer.outFeatures * membraneBytes, PRIOR);
     if (slots > 0) {
       add(`hidden_${i}_rows`, 4 * pieceWords(layer, kernel) * slots, PRIOR);
       add(`hidden_${i}_slot_of`, 2 * layer.inFeatures, PRIOR);
@@ -339,8 +344,7 @@ function slotChoices(
 /**
  * Which kernel runs each layer: the fastest whose conditions hold (rules B3, B5), as far as the arena stays within
  * `room` or grows no further than it must be anyhow. The last layers choose first: they have the most events. The prior's
- * hidden layers share what its own phase has left, small layers first, which come whole: a step reads the rows of a third
- * of the inputs, and mostly those of the step before.
+ * hidden layers share what its own phase has left, each byte where it saves most by the row reads that were simulated.
  */
 function chooseKernels(
   model: IntegerModel,

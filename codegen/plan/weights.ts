@@ -3,7 +3,7 @@
  * (firmware-templates/kernels/lanes.h, td_block.h, wide.h, row_cache.h, prior.h, readout.h say why).
  */
 
-import { wideRest } from '../../runtime-ts/bounds.js';
+import { WIDE_BLOCK, wideRest } from '../../runtime-ts/bounds.js';
 import type {
   ConvTransposeLayer,
   IntegerModel,
@@ -14,9 +14,6 @@ import type {
 
 /** Neighbouring output channels that one row of weights serves: lanes.h. */
 export const BLOCK = 8;
-
-/** The same for the wide kernels: wide.h. */
-export const WIDE_BLOCK = 16;
 
 /** Which kernel runs a layer: the enumeration of layer.h. */
 export type Kernel = 'plain' | 'lanes' | 'bytes' | 'halves';
@@ -103,13 +100,13 @@ function packRows(
   return words;
 }
 
-/** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
 /** Kernel positions 3 * ky + kx as the kernels of blocks of eight read them. */
 const ROW_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
 
 /** The same for wide kernels: those of an even output row and column, of an odd column, of an odd row, of both (wide.h). */
 export const PARITY_ORDER = [4, 5, 3, 7, 1, 8, 6, 2, 0] as const;
 
+/** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
 function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
   const { weight, weightBits: bits } = layer;
   if (layer.kind === 'linear') {
@@ -205,7 +202,7 @@ export function lazySpreadWords(layer: LinearLayer): number {
   return layer.weightBits === 8 ? 1 : 2 * lazyWeightWords(layer);
 }
 
-/** Rows of the prior's last layer, a neuron each, in the order of prior.h. */
+/** Rows of the prior's last layer, a neuron each, in the order of prior.h: weights without sign, 128 or 8 added. */
 function lazyRows(layer: LinearLayer): Uint32Array {
   const { inFeatures, outFeatures, weight, weightBits } = layer;
   const rowLength = lazyRowWords(layer);
@@ -224,11 +221,17 @@ function lazyRows(layer: LinearLayer): Uint32Array {
   return words;
 }
 
-/** Sum of all weights of each row: prior.h. */
-function rowSums({ inFeatures, outFeatures, weight }: LinearLayer): number[] {
-  return Array.from({ length: outFeatures }, (_, o) =>
-    weight.subarray(o * inFeatures, (o + 1) * inFeatures).reduce((sum, value) => sum + value, 0),
+/**
+ * Half the sum of each row's weights, rounded down, two to a word; undefined where one does not fit 16 bits (prior.h).
+ */
+export function halfRowSums({ inFeatures, outFeatures, weight }: LinearLayer): Uint32Array | undefined {
+  const halves = Array.from({ length: outFeatures }, (_, o) =>
+    Math.floor(weight.subarray(o * inFeatures, (o + 1) * inFeatures).reduce((sum, value) => sum + value, 0) / 2),
   );
+  if (!halves.every((half) => half >= -32768 && half <= 32767)) return undefined;
+  const words = new Uint32Array(Math.ceil(outFeatures / 2));
+  halves.forEach((half, o) => (words[o >> 1] |= (half & 0xffff) << (16 * (o & 1))));
+  return words;
 }
 
 function readoutRuns(layer: ReadoutLayer): Uint32Array {
@@ -259,7 +262,8 @@ export function layOutWeights(
   for (const layer of [...model.prior, model.decoderInput, ...model.decoder]) {
     if (layer === last) {
       add(`${layer.name}.weight`, lazyRows(last));
-      add(`${layer.name}.sums`, Uint32Array.from(rowSums(last)));
+      const sums = halfRowSums(last);
+      if (sums !== undefined) add(`${layer.name}.sums`, sums);
       continue;
     }
     const kernel = kernelOf(layer);

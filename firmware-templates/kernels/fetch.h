@@ -16,6 +16,13 @@ static inline void fsvae_copy(uint32_t *to, const uint32_t *from, uint32_t words
 }
 #endif
 
+/* A copy, for what must not read flash while it fetches. NULL: begin NULL, and rows are read where they lie. */
+static inline fsvae_fetcher fsvae_fetcher_in_ram(const fsvae_fetcher *fetcher)
+{
+    static const fsvae_fetcher none = {NULL, NULL};
+    return fetcher != NULL ? *fetcher : none;
+}
+
 /* In RAM itself, as everything that runs between begin() and wait(). */
 static FSVAE_RAM_CODE("fsvae_fetch_in_ram") void fsvae_fetch_in_ram(void (*begin)(void *, const void *, uint32_t),
                                                                   void (*wait)(void), void *to, const void *from,

@@ -85,7 +85,7 @@ static inline uint32_t fsvae_list_fired(const uint8_t *fired, uint32_t neurons, 
  * fsvae_layer. All that an evaluation needs of the constants is thus read in one piece. */
 typedef struct {
     const uint32_t *rows;    /* outputs x row_words */
-    const int32_t *sums;     /* outputs: of all weights of a row */
+    const int16_t *sums;     /* outputs: half the sum of all weights of a row, rounded down; NULL: they take more bits */
     uint32_t row_words;
     uint32_t weight_words;   /* of them weights. 8 bits, with 128 added: input i in byte i; 4 bits, with 8 added: see
                               * fsvae_spread_nibbles */
@@ -161,13 +161,13 @@ static inline void fsvae_lazy_prepare(fsvae_lazy_state *state, unsigned step, ui
 #if defined(FSVAE_ARMV7EM)
     const uint32_t inputs = state->layer.inputs;
     state->masks[step] = NULL;
-    if (inputs % 16u == 0u && 8u * count >= inputs) {
+    if (state->layer.sums != NULL && inputs % 16u == 0u && 8u * count >= inputs) {
         const int32_t bias = fsvae_lazy_bias(&state->layer);
         uint32_t *words = (uint32_t *)(void *)(events + inputs / 2u);
         uint8_t *masks = (uint8_t *)words;
         uint32_t i = inputs;
         state->masks[step] = words;
-        state->offset[step] = (bias - 255) * (int32_t)inputs + (255 - 2 * bias) * (int32_t)count;
+        state->offset[step] = (bias - 255) * (int32_t)inputs + (255 - 2 * bias) * (int32_t)count + 1;
         while (count > inputs / 2u) { /* what of the events lies where the masks will */
             uint32_t event = events[--count];
             while (--i != event) {
@@ -197,8 +197,8 @@ static inline void fsvae_lazy_prepare(fsvae_lazy_state *state, unsigned step, ui
 /* What the events of a step sum up to. row: biased bytes of `neuron`.
  *
  * The distance to the masks is the sum of the bytes that fired, plus 255 for each of the others, less their bytes. With the
- * sum of all bytes on top, which depends on the neuron alone, those cancel, and twice the sum wanted is left. So no byte is
- * masked, and nothing but adding is done for each. */
+ * sum of all bytes on top, which depends on the neuron alone, those cancel, and twice the sum wanted is left: an even number,
+ * so that of the neuron's sum half is enough. No byte is masked, and nothing but adding is done for each. */
 static FSVAE_INLINE int32_t fsvae_lazy_sum(const fsvae_lazy_state *state, const uint32_t *row, uint32_t neuron,
                                            unsigned step, int32_t count)
 {
@@ -206,7 +206,7 @@ static FSVAE_INLINE int32_t fsvae_lazy_sum(const fsvae_lazy_state *state, const 
 #if defined(FSVAE_ARMV7EM)
     if (state->masks[step] != NULL) {
         int32_t distance = (int32_t)fsvae_distance(row, state->masks[step], layer->inputs);
-        return (distance + layer->sums[neuron] + state->offset[step]) >> 1;
+        return (distance + 2 * layer->sums[neuron] + state->offset[step]) >> 1;
     }
 #else
     (void)neuron;
@@ -392,10 +392,9 @@ static FSVAE_RAM_CODE("fsvae_lazy_run") uint32_t fsvae_lazy_run(fsvae_lazy_state
 static inline void fsvae_lazy_begin(fsvae_lazy_state *state, const fsvae_lazy_layer *layer, const uint8_t *choices,
                                     const fsvae_watch *watch)
 {
-    static const fsvae_fetcher none = {NULL, NULL};
     state->layer = *layer;
     state->watch = *watch;
-    state->fetcher = watch->fetcher != NULL ? *watch->fetcher : none;
+    state->fetcher = fsvae_fetcher_in_ram(watch->fetcher);
     state->turn = 0;
     state->abreast = watch->both != NULL ? FSVAE_MOST_ABREAST : 1u;
     for (uint32_t i = 0; i < layer->outputs; i++) {

@@ -440,21 +440,21 @@ typedef struct {
     uint32_t turn;
 } fsvae_wide_source;
 
-/* room: NULL, or for the layer's parameters and two parts in turn, of `first_words` and whatever it takes. */
+/* Fetches the first part, of first_words. room: NULL, or for the layer's parameters and two parts in turn: the first of
+ * them takes room_words, the other the rest. */
 static inline void fsvae_wide_open(fsvae_wide_source *source, const fsvae_layer *layer, uint32_t *room,
-                                   uint32_t first_words, const fsvae_watch *watch)
+                                   uint32_t room_words, uint32_t first_words, const fsvae_watch *watch)
 {
-    static const fsvae_fetcher none = {NULL, NULL};
     source->layer = *layer;
     source->watch = *watch;
-    source->fetcher = none;
-    if (room != NULL && watch->fetcher != NULL && !fsvae_wide_probing(layer, watch)) {
-        source->fetcher = *watch->fetcher;
+    source->fetcher = fsvae_fetcher_in_ram(room != NULL && !fsvae_wide_probing(layer, watch) ? watch->fetcher : NULL);
+    if (source->fetcher.begin != NULL) {
         source->turn = 0;
         source->room[0] = room + layer->outputs;
-        source->room[1] = source->room[0] + first_words;
+        source->room[1] = source->room[0] + room_words;
         source->layer.params = room;
         fsvae_fetch(watch->fetcher, room, layer->params, layer->outputs);
+        fsvae_fetch(watch->fetcher, source->room[0], layer->weights, first_words);
     }
 }
 
@@ -548,10 +548,7 @@ static inline void fsvae_wide_linear(const fsvae_layer *layer, const uint16_t *l
     fsvae_wide_source source;
     fsvae_wide_linear_job job;
     fsvae_wide_correct(correction, list, fsvae_wide_halfwords(layer), 0);
-    fsvae_wide_open(&source, layer, room, part_words, watch);
-    if (source.fetcher.begin != NULL) {
-        fsvae_fetch(&source.fetcher, source.room[0], layer->weights, part_words);
-    }
+    fsvae_wide_open(&source, layer, room, part_words, part_words, watch);
     job.layer = &source.layer;
     job.watch = &source.watch;
     job.list = list;
@@ -916,10 +913,7 @@ static inline void fsvae_wide_conv_transpose(const fsvae_layer *layer, const fsv
     } else {
         void (*volatile run)(fsvae_wide_source *, fsvae_wide_conv_job *) = fsvae_wide_conv_bytes;
         fsvae_wide_source source;
-        fsvae_wide_open(&source, layer, room, 2u * tap_words, watch); /* parities take turns: 1 and 2, 2 and 4 */
-        if (source.fetcher.begin != NULL) {
-            fsvae_fetch(&source.fetcher, source.room[0], layer->weights, tap_words);
-        }
+        fsvae_wide_open(&source, layer, room, 2u * tap_words, tap_words, watch); /* parities of taps: 1 and 2, 2 and 4 */
         job.layer = &source.layer;
         job.watch = &source.watch;
         run(&source, &job);

@@ -4,7 +4,8 @@ import { cacheReads } from '../../codegen/plan/activity.js';
 import { type BufferRequest, lowerBound, placeBuffers } from '../../codegen/plan/arena.js';
 import { budget, formatBudget, PROGRAM_FLASH_BYTES, refusal } from '../../codegen/plan/budget.js';
 import { ARENA_ROOM_BYTES, makePlan, type Plan } from '../../codegen/plan/plan.js';
-import { type Kernel, layOutWeights, PARITY_ORDER, rowWords } from '../../codegen/plan/weights.js';
+import { halfRowSums, type Kernel, layOutWeights, PARITY_ORDER, rowWords } from '../../codegen/plan/weights.js';
+import type { LinearLayer } from '../../runtime-ts/model.js';
 import { randomModel, SHAPES, TINY_SHAPE } from '../support/random-model.js';
 import { shipped } from '../support/shipped.js';
 
@@ -197,6 +198,23 @@ describe('plan', () => {
         expect(row[weightWords] >> 16).to.equal(layer.threshold[o]);
       }
     }
+  });
+
+  it("keeps half the sum of each row of the prior's last layer in 16 bits, or none", () => {
+    const model = randomModel(26, { ...TINY_SHAPE, hidden: [9, 13], choices: 3 });
+    const layer = model.prior[2];
+    const { words, sections } = layOutWeights(model, () => 'lanes');
+    const { offset } = sections.find(({ name }) => name === `${layer.name}.sums`)!;
+    for (let o = 0; o < layer.outFeatures; o++) {
+      const row = layer.weight.subarray(o * layer.inFeatures, (o + 1) * layer.inFeatures);
+      const half = (words[offset + (o >> 1)] << (16 * (1 - (o & 1)))) >> 16;
+      expect(half).to.equal(Math.floor(row.reduce((sum, value) => sum + value, 0) / 2));
+    }
+    const heavy = (weight: number): LinearLayer => {
+      return { ...layer, inFeatures: 517, outFeatures: 1, weight: new Int8Array(517).fill(weight) };
+    };
+    expect(halfRowSums(heavy(-126))).to.deep.equal(Uint32Array.of(-32571 & 0xffff));
+    expect(halfRowSums(heavy(-127))).to.equal(undefined);
   });
 
   it('holds the full-size network in 128 KB of RAM and 2 MiB of flash, int4 in 1.1 MiB', () => {

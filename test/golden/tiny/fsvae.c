@@ -20,7 +20,7 @@ typedef int16_t fsvae_membrane;
 #include "kernels/readout.h"
 #include "kernels/td_block.h"
 
-/* 1056 words; fsvae_weights.c holds them. */
+/* 1040 words; fsvae_weights.c holds them. */
 extern const uint32_t fsvae_weights[];
 
 const char *const fsvae_layer_names[FSVAE_LAYERS] = {
@@ -85,8 +85,8 @@ static const fsvae_layer prior_layers_1 = {
  * Sums -448 .. 676 in 16-bit lanes, sixteen channels a block; membranes -639 .. 770.
  * 256 weights; 256 synaptic operations a step if everything fired. */
 static const fsvae_layer decoder_input = {
-    .weights = fsvae_weights + 424,
-    .params = fsvae_weights + 488,
+    .weights = fsvae_weights + 408,
+    .params = fsvae_weights + 472,
     .members = NULL,
     .inputs = 8,
     .outputs = 32,
@@ -104,8 +104,8 @@ static const fsvae_layer decoder_input = {
  * Sums -929 .. 779 in 16-bit lanes, eight channels a block; membranes -1267 .. 886.
  * 432 weights; 1200 synaptic operations a step if everything fired. */
 static const fsvae_layer decoder_0 = {
-    .weights = fsvae_weights + 520,
-    .params = fsvae_weights + 664,
+    .weights = fsvae_weights + 504,
+    .params = fsvae_weights + 648,
     .members = NULL,
     .inputs = 8,
     .outputs = 6,
@@ -123,8 +123,8 @@ static const fsvae_layer decoder_0 = {
  * Sums -547 .. 703 in 16-bit lanes, eight channels a block; membranes -832 .. 670.
  * 270 weights; 3630 synaptic operations a step if everything fired. */
 static const fsvae_layer final_layer_0 = {
-    .weights = fsvae_weights + 672,
-    .params = fsvae_weights + 780,
+    .weights = fsvae_weights + 656,
+    .params = fsvae_weights + 764,
     .members = NULL,
     .inputs = 6,
     .outputs = 5,
@@ -143,7 +143,7 @@ static const fsvae_layer final_layer_0 = {
  * 768 weights; 768 synaptic operations a step if everything fired and all were evaluated. */
 static const fsvae_lazy_layer prior_layers_2 = {
     .rows = fsvae_weights + 168,
-    .sums = (const int32_t *)(fsvae_weights + 392),
+    .sums = (const int16_t *)(fsvae_weights + 392),
     .row_words = 7,
     .weight_words = 6,
     .inputs = 24,
@@ -160,9 +160,9 @@ static const uint16_t coefficients[FSVAE_TIME_STEPS] = { 1342, 1678, 2097, 2621,
 /* final_layer.1: transposed convolution 5 -> 1 x 8 x 8, then tanh, 8-bit weights, coefficients in units of 2^-12.
  * Weighted spikes 0 .. 15111; output membranes -11060286 .. 12996426 (rule B4). */
 static const fsvae_readout_layer final_layer_1 = {
-    .weights = (const int8_t *)(fsvae_weights + 788),
-    .bias = (const int32_t *)(fsvae_weights + 800),
-    .thresholds = (const int32_t *)(fsvae_weights + 801),
+    .weights = (const int8_t *)(fsvae_weights + 772),
+    .bias = (const int32_t *)(fsvae_weights + 784),
+    .thresholds = (const int32_t *)(fsvae_weights + 785),
     .coefficients = coefficients,
     .inputs = 5,
     .channels = 1,
@@ -469,10 +469,15 @@ int fsvae_decode(void *arena_memory, size_t arena_bytes, const uint8_t latent[FS
     return status;
 }
 
+const void *fsvae_constants(void)
+{
+    return fsvae_weights;
+}
+
 uint32_t fsvae_weight_checksum(void)
 {
     uint32_t crc = 0xffffffffu;
-    for (uint32_t i = 0; i < 1056u; i++) {
+    for (uint32_t i = 0; i < 1040u; i++) {
         uint32_t word = fsvae_weights[i];
         for (unsigned byte = 0; byte < 4u; byte++) {
             crc = fsvae_crc32_byte(crc, (word >> (8u * byte)) & 0xffu);

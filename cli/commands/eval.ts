@@ -1,12 +1,15 @@
 /** `fsvae-codegen eval`: the float network and its integer decoder on a test set. */
 
-import { readCheckpoint } from '../codegen/checkpoint/checkpoint.js';
-import { startProgress } from '../harness/progress.js';
-import { FastNetwork } from '../runtime-ts/fast-network.js';
-import { loadModel } from './load-model.js';
-import { loadTraining, type TrainOutput } from './train.js';
+import { type Command, Option } from 'commander';
+import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { startProgress } from '../../harness/progress.js';
+import { FastNetwork } from '../../runtime-ts/fast-network.js';
+import { loadModel } from '../load-model.js';
+import { positiveInteger, realNumber } from '../options.js';
+import type { Output } from '../terminal.js';
+import { loadTraining } from '../training.js';
 
-export interface EvaluateFlags {
+interface EvaluateFlags {
   readonly data: string;
   readonly split: 'train' | 'test';
   readonly images: number;
@@ -23,11 +26,7 @@ const BATCH = 64;
  * Mean squared error of reconstructions, images in -1 .. 1 as in the paper's Table 1: by the float network, and by the
  * integer golden model from the float posterior's latent spikes.
  */
-export async function evaluateCommand(
-  checkpoint: string,
-  flags: EvaluateFlags,
-  { stderr, say }: TrainOutput,
-): Promise<void> {
+async function evaluate(output: Output, checkpoint: string, flags: EvaluateFlags): Promise<void> {
   const { openImages, readTrainedNetwork, reconstructions } = await loadTraining();
   const { tau, threshold, bits } = flags;
   const neuron = { ...(tau === undefined ? {} : { tau }), ...(threshold === undefined ? {} : { threshold }) };
@@ -40,7 +39,7 @@ export async function evaluateCommand(
   const plane = size * size;
   const pixels = plane * channels;
   let [floatSum, integerSum, spikes, done] = [0, 0, 0, 0];
-  const progress = startProgress({ stream: stderr, label: 'images', total: images.count });
+  const progress = startProgress({ stream: output.stderr, label: 'images', total: images.count });
   try {
     for await (const batch of reconstructions(network, images, { batchSize: BATCH, seed: 0 })) {
       for (let i = 0; i < batch.inputs.length; i++) floatSum += (batch.inputs[i] - batch.outputs[i]) ** 2;
@@ -65,11 +64,26 @@ export async function evaluateCommand(
     spikesPerImage: spikes / done,
   };
   if (flags.json === true) {
-    say(JSON.stringify(result));
+    output.json(result);
     return;
   }
-  say(`reconstruction of ${done} images, mean squared error of pixels in -1 .. 1:`);
-  say(`  float network           ${result.floatMse.toFixed(5)}`);
-  say(`  integer decoder, ${(bits ?? '8').padEnd(6)} ${result.integerMse.toFixed(5)}`);
-  say(`spikes of prior and decoder: ${result.spikesPerImage.toFixed(0)} an image`);
+  output.say(`reconstruction of ${done} images, mean squared error of pixels in -1 .. 1:`);
+  output.say(`  float network           ${result.floatMse.toFixed(5)}`);
+  output.say(`  integer decoder, ${(bits ?? '8').padEnd(6)} ${result.integerMse.toFixed(5)}`);
+  output.say(`spikes of prior and decoder: ${result.spikesPerImage.toFixed(0)} an image`);
+}
+
+export function evalCommand(program: Command, output: Output): void {
+  program
+    .command('eval')
+    .argument('<checkpoint>', 'a checkpoint with encoder and posterior')
+    .description('Reconstructs test images with the float network and with its integer decoder.')
+    .requiredOption('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
+    .addOption(new Option('--split <half>', 'which half of the data').choices(['train', 'test']).default('test'))
+    .option('-n, --images <count>', 'how many, from the first', positiveInteger, 1000)
+    .option('--bits <list>', 'weight bits of the integer decoder (default 8)')
+    .option('--tau <number>', 'leak of the checkpoint, a multiple of 1/256 (default 0.25)', realNumber)
+    .option('--threshold <number>', 'firing threshold of the checkpoint (default 0.2)', realNumber)
+    .option('--json', 'one JSON object on stdout')
+    .action((checkpoint: string, flags: EvaluateFlags) => evaluate(output, checkpoint, flags));
 }

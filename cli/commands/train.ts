@@ -1,0 +1,71 @@
+/** `fsvae-codegen train`: a network from images. */
+
+import type { Command } from 'commander';
+import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { positiveInteger } from '../options.js';
+import type { Output } from '../terminal.js';
+import { loadTraining } from '../training.js';
+
+interface TrainFlags {
+  readonly config: string;
+  readonly data: string;
+  readonly out: string;
+  readonly resume?: boolean;
+  readonly from?: string;
+  readonly limit?: number;
+  readonly steps?: number;
+}
+
+/** Leak and threshold are in no checkpoint: what the import must be told, where they are not the usual ones. */
+function importFlags({ tau, threshold }: { readonly tau: number; readonly threshold: number }): string {
+  return (tau === 0.25 ? '' : ` --tau ${tau}`) + (threshold === 0.2 ? '' : ` --threshold ${threshold}`);
+}
+
+/** Trains, or goes on; the first interrupt stops after the step and saves, the second ends at once. */
+async function train(output: Output, flags: TrainFlags): Promise<void> {
+  const training = await loadTraining();
+  const config = training.readConfig(flags.config);
+  const { channels, imageSize } = config.model;
+  const images = training.openImages(flags.data, 'train', {
+    channels,
+    size: imageSize,
+    ...(flags.limit === undefined ? {} : { limit: flags.limit }),
+  });
+  let interrupted = false;
+  const interrupt = (): void => void (interrupted = true);
+  process.once('SIGINT', interrupt);
+  try {
+    const { finished, position, networkPath, imagesPerSecond } = await training.train({
+      config,
+      images,
+      out: flags.out,
+      resume: flags.resume === true,
+      ...(flags.from === undefined
+        ? {}
+        : { from: training.readTrainedNetwork(readCheckpoint(flags.from), config.neuron) }),
+      ...(flags.steps === undefined ? {} : { steps: flags.steps }),
+      stream: output.stderr,
+      say: (line) => output.say(line),
+      stopped: () => interrupted,
+    });
+    output.say(`${position.step} steps done, ${imagesPerSecond.toFixed(1)} images/s; the network: ${networkPath}`);
+    if (!finished) output.say('not all epochs are done: the same command with --resume goes on');
+    output.say(`Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron)}`);
+  } finally {
+    process.off('SIGINT', interrupt);
+  }
+}
+
+export function trainCommand(program: Command, output: Output): void {
+  program
+    .command('train')
+    .description('Trains a network; quantize, generate and the other commands take what it writes.')
+    .requiredOption('-c, --config <file>', 'what to train and how, JSON (docs/training.md)')
+    .requiredOption('-d, --data <name|folder>', 'mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files')
+    .requiredOption('-o, --out <folder>', 'where checkpoint, network, log and pictures go')
+    .option('--resume', 'go on with the run in that folder')
+    .option('--from <checkpoint>', 'begin with the weights of a checkpoint that has encoder and posterior: fine-tuning')
+    .option('--limit <images>', 'use no more images than this', positiveInteger)
+    .option('--steps <count>', 'stop once so many steps are done in all', positiveInteger)
+    .action((flags: TrainFlags) => train(output, flags));
+}
