@@ -55,9 +55,8 @@ def _check(value, rule, path, problems):
         return int(value) if whole and _is_number(value) and value == value // 1 else value
     if kind == "boolean" and not isinstance(value, bool):
         problems.append(f"{where}: must be true or false")
-    allowed = [rule["const"]] if "const" in rule else rule.get("enum", [value])
-    if kind == "string" and value not in allowed:
-        problems.append(f"{where}: must be {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}")
+    if kind == "string" and value not in rule.get("enum", [rule.get("const", value)]):
+        problems.append(f"{where}: must be one of {', '.join(rule.get('enum') or [rule['const']])}")
     return value
 
 
