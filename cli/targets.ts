@@ -6,7 +6,7 @@ import { GENERATOR_VERSION } from '../codegen/project.js';
 import { describeConstant } from '../codegen/plan/constants.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
 import type { Board } from '../boards/board.js';
-import { requireQemu } from '../emulator/qemu.js';
+import { qemuFor, requireQemu } from '../emulator/qemu.js';
 import type { BoardClient } from '../harness/client.js';
 import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
 import type { Hello } from '../harness/frame.js';
@@ -27,8 +27,8 @@ import type { LoadedModel } from './load-model.js';
 function emulatorCommand(board: Board, build: Build): string[] {
   const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
   if (board.emulator === 'qemu') {
-    requireQemu();
-    return [script('qemu-process'), board.machine!, build.programPath];
+    requireQemu(qemuFor(board.core));
+    return [script('qemu-process'), board.core, board.machine!, build.programPath];
   }
   const link = board.link.kind === 'usb' ? ['--usb'] : [];
   if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {

@@ -21,18 +21,20 @@ export function loadMetrics() {
   }));
 }
 
-/** Whatever `fsvae-codegen train` needs. @throws FsvaeError `usage` without the engine */
+/** Whatever `fsvae-codegen train` and `sweep` need. @throws FsvaeError `usage` without the engine */
 export function loadTraining() {
   return withEngine(async () => ({
     ...(await import('../training/config/config.js')),
     ...(await import('../training/data/open.js')),
+    ...(await import('../training/metrics/statistics.js')),
+    ...(await import('../training/metrics/write-statistics.js')),
+    ...(await import('../training/sweep/autoencoder-distance.js')),
     ...(await import('../training/sweep/plot.js')),
     ...(await import('../training/sweep/points.js')),
     ...(await import('../training/sweep/sweep.js')),
     ...(await import('../training/sweep/table.js')),
     ...(await import('../training/train/checkpoint.js')),
     ...(await import('../training/train/networks.js')),
-    ...(await import('../training/train/statistics.js')),
     ...(await import('../training/train/trained-network.js')),
     ...(await import('../training/train/trainer.js')),
   }));

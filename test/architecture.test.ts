@@ -56,9 +56,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'runtime-ts',
   ],
   'training/sweep': [
+    'training/baselines',
     'training/config',
     'training/data',
     'training/engine',
+    'training/metrics',
     'training/model',
     'training/train',
     'runtime-ts',

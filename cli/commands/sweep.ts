@@ -1,8 +1,10 @@
 /** `fsvae-codegen sweep`: a config trained with several values of some fields, and what each is worth. */
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import type { Command } from 'commander';
+import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { positiveInteger } from '../options.js';
 import type { Output } from '../terminal.js';
@@ -15,8 +17,28 @@ interface SweepFlags {
   readonly out: string;
   readonly limit?: number;
   readonly images?: number;
+  readonly autoencoder?: string;
+  readonly statistics?: string;
+  readonly samples: number;
   readonly json?: boolean;
   readonly markdown?: boolean;
+}
+
+type Training = Awaited<ReturnType<typeof loadTraining>>;
+type Measures = Parameters<Training['sweep']>[0]['measures'];
+
+/** What is measured besides reconstructions. */
+function measuresOf(training: Training, { autoencoder, statistics, samples }: SweepFlags): Measures {
+  if (autoencoder === undefined) {
+    if (statistics !== undefined) throw new FsvaeError('usage', '--statistics are those of an --autoencoder FILE');
+    return [];
+  }
+  const encoder = training.readAutoencoder(readCheckpoint(autoencoder));
+  const reference = statistics === undefined ? undefined : training.readStatistics(statistics, encoder.features);
+  const source = [autoencoder, ...(statistics === undefined ? [] : [statistics])]
+    .map((path) => crc32(readFileSync(path)).toString(16).padStart(8, '0'))
+    .join(' ');
+  return [training.autoencoderDistance(encoder, reference, samples, source)];
 }
 
 /** Trains and scores every point; the first interrupt stops after the step, saves, and shows what is done. */
@@ -38,7 +60,7 @@ async function runSweep(output: Output, flags: SweepFlags): Promise<void> {
     swept = await training.sweep({
       points,
       out: flags.out,
-      measures: [],
+      measures: measuresOf(training, flags),
       images: (split, { model: { channels, imageSize: size } }) => {
         const key = `${split} ${channels} ${size}`;
         const limit = limits[split];
@@ -90,6 +112,9 @@ export function sweepCommand(program: Command, output: Output): void {
     .requiredOption('-o, --out <folder>', "where the points' folders go; what is done there is not done again")
     .option('--limit <images>', 'train with no more images than this', positiveInteger)
     .option('-n, --images <count>', 'test images, from the first (default all)', positiveInteger)
+    .option('--autoencoder <file>', 'metric autoencoder: Fréchet distance of samples in its latent')
+    .option('--statistics <file>', "mu and sigma of real images' latents (default: of the test images)")
+    .option('--samples <count>', 'samples for the distance, rounded up to whole batches of 256', positiveInteger, 5000)
     .option('--json', 'one JSON object on stdout')
     .option('--markdown', 'the table as Markdown')
     .action((flags: SweepFlags) => runSweep(output, flags));

@@ -1,5 +1,6 @@
 /** `fsvae-codegen train`: a network from images. */
 
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { positiveInteger } from '../options.js';
@@ -52,9 +53,9 @@ async function train(output: Output, flags: TrainFlags): Promise<void> {
       output.say(`Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron)}`);
     }
     if (measured !== undefined) {
-      output.say(
-        `mean and covariance of the test images' latents: ${await training.writeStatistics(networkPath, measured)}`,
-      );
+      const path = join(flags.out, training.RUN_FILES.statistics);
+      training.writeStatistics(path, training.readAutoencoder(readCheckpoint(networkPath)), measured);
+      output.say(`mean and covariance of the test images' latents: ${path}`);
     }
   } finally {
     process.off('SIGINT', interrupt);

@@ -1,7 +1,18 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { parseCheckpoint, readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { readNpz } from '../../codegen/checkpoint/npz.js';
@@ -19,7 +30,7 @@ import { startEngine } from '../../training/engine/wasm.js';
 import type { Network, TrainedStep } from '../../training/model/network.js';
 import { RandomSequence } from '../../training/random/philox.js';
 import { readAutoencoder, readBaseline, readNetwork } from '../../training/train/networks.js';
-import { writeStatistics } from '../../training/train/statistics.js';
+import { writeStatistics } from '../../training/metrics/write-statistics.js';
 import { train, type TrainResult } from '../../training/train/trainer.js';
 import { writeMadeImages } from './made-images.js';
 
@@ -29,6 +40,7 @@ const [BATCH, CHANNELS, SIZE, C] = [6, 2, 8, 5];
 const KL_WEIGHT = 0.05;
 /** Of finite differences. */
 const STEP = 3e-4;
+const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 const KINDS = ['vae', 'autoencoder'] as const;
 type Kind = (typeof KINDS)[number];
 
@@ -249,8 +261,8 @@ describe('networks without spikes', function () {
     it('statistics of the test images’ latents lie beside the autoencoder', async () => {
       const { networkPath, network } = await run('metric', 'autoencoder');
       const test = openImages(join(folder, 'data'), 'test', { channels: 1, size: 8 });
-      const path = await writeStatistics(networkPath, test);
-      expect(path).to.equal(join(folder, 'metric', 'statistics.safetensors'));
+      const path = join(folder, 'metric', 'statistics.safetensors');
+      writeStatistics(path, readAutoencoder(readCheckpoint(networkPath)), test);
       const { tensors } = readCheckpoint(path);
       const all = imageBatch(
         test,
@@ -259,6 +271,27 @@ describe('networks without spikes', function () {
       const expected = latentStatistics([(network as Autoencoder).encode(all, 20, 'batch')], 4);
       expect(tensors.get('mu')).to.deep.equal({ shape: [4], data: expected.mean });
       expect(tensors.get('sigma')).to.deep.equal({ shape: [4, 4], data: expected.covariance });
+    });
+
+    it('as a command: statistics too; test images are asked for before the training begins', () => {
+      const command = (data: string): { code: number | null; out: string; err: string } => {
+        const args = [MAIN, 'train', '-c', 'autoencoder.json', '-d', data, '-o', `command-${data}`];
+        const child = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+        return { code: child.status, out: child.stdout, err: child.stderr };
+      };
+      const text = JSON.stringify({ kind: 'autoencoder', model: shape, batchSize: 8, epochs: 1 });
+      writeFileSync(join(folder, 'autoencoder.json'), text);
+      const { code, out, err } = command('data');
+      expect(code, err).to.equal(0);
+      expect(out)
+        .to.match(/latents: command-data\/statistics\.safetensors/)
+        .and.not.include('quantize');
+      expect(readCheckpoint(join(folder, 'command-data', 'statistics.safetensors')).tensors.size).to.equal(2);
+      mkdirSync(join(folder, 'half'));
+      copyFileSync(join(folder, 'data', 'train-images-idx3-ubyte'), join(folder, 'half', 'train-images-idx3-ubyte'));
+      const half = command('half');
+      expect([half.code, existsSync(join(folder, 'command-half'))]).to.deep.equal([3, false]);
+      expect(half.err).to.match(/t10k-images-idx3-ubyte: no such file/);
     });
 
     it('NaN stops it, with step and layer', async () => {

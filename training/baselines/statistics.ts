@@ -1,8 +1,6 @@
 /** Mean and covariance of a data set's latents: what the Fréchet distance compares samples with. */
 
 import { encodeSafetensors, type Tensor } from '../../runtime-ts/safetensors.js';
-import { imageBatch, type ImageSet } from '../data/image-set.js';
-import type { Autoencoder } from './autoencoder.js';
 
 /** Images whose BatchNorm statistics are taken together: as many as in the authors' code. */
 export const STATISTICS_BATCH = 256;
@@ -40,16 +38,6 @@ export function latentStatistics(latents: readonly Float32Array[], features: num
     }
   }
   return { mean, covariance };
-}
-
-/** Latents of all images, in batches whose own BatchNorm statistics count: the authors' code never leaves training mode. */
-export function latentsOf(autoencoder: Autoencoder, images: ImageSet): Float32Array[] {
-  return Array.from({ length: Math.ceil(images.count / STATISTICS_BATCH) }, (_, i) => {
-    const first = i * STATISTICS_BATCH;
-    const count = Math.min(STATISTICS_BATCH, images.count - first);
-    const indices = Uint32Array.from({ length: count }, (__, n) => first + n);
-    return autoencoder.encode(imageBatch(images, indices), count, 'batch');
-  });
 }
 
 /** As a safetensors file: `mu` (C) and `sigma` (C, C), in double precision. */

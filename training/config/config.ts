@@ -81,6 +81,8 @@ const scheduledSampling = z.strictObject({
 
 const optimizer = z.strictObject({
   learningRate: real(1e-8, 1).default(1e-3),
+  /** Of the learning rate over the run's steps: it stays, or falls to zero along a line or half a cosine. */
+  schedule: z.enum(['constant', 'linear', 'cosine']).default('constant'),
   weightDecay: real(0, 1).default(1e-3),
   beta1: real(0, 0.9999).default(0.9),
   beta2: real(0, 0.999999).default(0.999),
@@ -200,6 +202,11 @@ export function readConfigValue(path: string): unknown {
 /** @throws FsvaeError as readConfigValue, and `input` when it is out of range */
 export function readConfig(path: string): NetworkConfig {
   return parseNetworkConfig(readConfigValue(path), path);
+}
+
+/** What training/config/schema.json holds: the fields, defaults and limits for readers in other languages. */
+export function configJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(schema, { io: 'input' });
 }
 
 /** T of an epoch, counted from 0. */

@@ -26,9 +26,9 @@ function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-/** Round numbers, about `count` of them, from at or below `low` to at or above `high`. */
+/** Round numbers, about `count` of them, from at or below `low` to at or above `high`; both above 0. */
 export function ticks(low: number, high: number, count: number): number[] {
-  const rough = Math.max(high - low, 1e-12) / count;
+  const rough = Math.max(high - low, 1e-6 * high) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough * (1 - 1e-9))!;
   const first = Math.floor(low / step + 1e-9);

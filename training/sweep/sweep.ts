@@ -7,6 +7,7 @@ import type { NetworkConfig } from '../config/config.js';
 import { imageBatch, type ImageSet } from '../data/image-set.js';
 import type { Split } from '../data/open.js';
 import { startEngine } from '../engine/wasm.js';
+import { SquaredError } from '../metrics/reconstruct.js';
 import type { Network } from '../model/network.js';
 import { writeWhole } from '../train/checkpoint.js';
 import { fingerprint, RUN_FILES, train, type TrainOptions } from '../train/trainer.js';
@@ -22,8 +23,10 @@ export interface Measure {
   readonly name: string;
   /** What it depends on besides the network: a result with another one is measured again. */
   readonly source: string;
+  /** Before anything is trained. @throws FsvaeError for a config whose networks it cannot measure */
+  check?(config: NetworkConfig): void;
   /** @returns undefined for a network that has no such thing */
-  of(network: Network): number | undefined;
+  of(network: Network, test: ImageSet): number | undefined | Promise<number | undefined>;
 }
 
 /** Scores of a point, or why it has none. */
@@ -62,8 +65,8 @@ export function reconstructionScore(
   network: Network,
   images: ImageSet,
 ): { readonly mse: number; readonly spikes?: number } {
-  let [sum, pixels, spikes] = [0, 0, 0];
-  let spiking = false;
+  const error = new SquaredError();
+  let spikes: number | undefined;
   for (let first = 0; first < images.count; first += BATCH) {
     const count = Math.min(BATCH, images.count - first);
     const batch = imageBatch(
@@ -71,12 +74,10 @@ export function reconstructionScore(
       Uint32Array.from({ length: count }, (_, i) => first + i),
     );
     const made = network.reconstruct(batch, count, first);
-    for (let i = 0; i < batch.length; i++) sum += (made.images[i] - batch[i]) ** 2;
-    pixels += batch.length;
-    spiking ||= made.spikes !== undefined;
-    spikes += (made.spikes ?? 0) * count;
+    error.add(batch, made.images);
+    if (made.spikes !== undefined) spikes = (spikes ?? 0) + (made.spikes * count) / images.count;
   }
-  return { mse: sum / pixels, ...(spiking ? { spikes: spikes / images.count } : {}) };
+  return { mse: error.mean, ...(spikes === undefined ? {} : { spikes }) };
 }
 
 /** What a result stands for: with anything else it is measured anew. */
@@ -111,6 +112,7 @@ function savedResult(folder: string, of: string): SweepResult | undefined {
  * @throws FsvaeError as train; a folder that holds another run is refused
  */
 export async function sweep({ points, out, images, measures, ...options }: SweepOptions): Promise<Sweep> {
+  for (const { config } of points) for (const measure of measures) measure.check?.(config);
   await startEngine();
   const rows: SweepRow[] = [];
   for (const [i, { name, values, config }] of points.entries()) {
@@ -144,11 +146,12 @@ async function scored(
     const resume = existsSync(join(folder, RUN_FILES.checkpoint));
     const { finished, network } = await train({ ...options, config, images, out: folder, resume });
     if (!finished) return undefined;
-    const measured = measures.flatMap((measure) => {
-      const value = measure.of(network);
-      return value === undefined ? [] : [[measure.name, value] as const];
-    });
-    return { ...reconstructionScore(network, test), measures: Object.fromEntries(measured) };
+    const measured: Record<string, number> = {};
+    for (const measure of measures) {
+      const value = await measure.of(network, test);
+      if (value !== undefined) measured[measure.name] = value;
+    }
+    return { ...reconstructionScore(network, test), measures: measured };
   } catch (error) {
     if (error instanceof FsvaeError && error.kind === 'diverged') {
       options.say(error.message);

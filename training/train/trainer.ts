@@ -22,6 +22,8 @@ export const RUN_FILES = {
   checkpoint: 'checkpoint.safetensors',
   /** The network alone. */
   network: 'model.safetensors',
+  /** Of the test images' latents; beside an autoencoder only, and not written by the trainer. */
+  statistics: 'statistics.safetensors',
   log: 'log.jsonl',
   pictures: 'pictures',
 } as const;
@@ -280,7 +282,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const weights = run.network.tensors.trained.reduce((sum, { data }) => sum + data.length, 0);
   say(
     `training ${weights} parameters on ${images.count} images, batches of ${config.batchSize}, ` +
-      `steps ${run.position.step + 1} to ${end}`,
+      (run.position.step < end ? `steps ${run.position.step + 1} to ${end}` : `all ${end} steps are done`),
   );
   const progress = startProgress({ stream: options.stream, label: 'steps', total: end });
   let seconds = 0;
