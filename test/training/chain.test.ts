@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
 import { imageBatch } from '../../training/data/image-set.js';
 import { openImages } from '../../training/data/open.js';
@@ -111,7 +110,8 @@ describe('from pixels to the emulated Pico', function () {
       expect([bitExact, done]).to.deep.equal([true, compared.host]);
       expect(succeeds('verify', '--simulate', ...board('rp2040'))).to.match(/equal/);
       const scores = succeeds('eval', 'run/model.safetensors', '-d', 'data', '--json');
-      const { images, floatMse, integerMse } = JSON.parse(scores) as Record<string, number>;
+      const { images, rows } = JSON.parse(scores) as { images: number; rows: { reconstruction: number }[] };
+      const [floatMse, integerMse] = rows.map(({ reconstruction }) => reconstruction);
       expect(images).to.equal(testImages);
       const { channels = 1, imageSize } = (config as { model: { channels?: number; imageSize: number } }).model;
       const test = openImages(join(at, 'data'), 'test', { channels, size: imageSize });
@@ -148,13 +148,8 @@ describe('from pixels to the emulated Pico', function () {
     ],
     [['train', '-c', 'config.json', '-d', 'none', '-o', 'x'], EXIT_CODES.usage, /--data "none" is no folder/],
     [['train', '-c', 'config.json', '-d', 'data', '-o', 'x', '--resume'], EXIT_CODES.usage, /to resume from/],
-    [
-      ['eval', join(PACKAGE_ROOT, 'models/tiny/tiny.safetensors'), '-d', 'data'],
-      EXIT_CODES.input,
-      /holds no encoder\.0\.weight/,
-    ],
   ] as const) {
-    it(`fsvae-codegen ${args.join(' ').replace(PACKAGE_ROOT, '.')}: one line, exit code ${code}`, () => {
+    it(`fsvae-codegen ${args.join(' ')}: one line, exit code ${code}`, () => {
       const { code: actual, err } = runIn(folder, args);
       const lines = err.trimEnd().split('\n');
       expect(lines[lines.length - 1])

@@ -74,7 +74,7 @@ describe('page of a run', function () {
     it('has each step of the log in its curves', () => {
       for (const { step, loss, mse, distance, spikes, imagesPerSecond } of log) {
         expect(html).to.include(`<title>step ${step}: loss ${shown(loss)}, MSE ${shown(mse)}</title>`);
-        expect(html).to.include(`<title>step ${step}: mmd-psp ${shown(distance)}</title>`);
+        expect(html).to.include(`<title>step ${step}: distance ${shown(distance)}</title>`);
         expect(html).to.include(`<title>step ${step}: spikes ${shown(spikes)}</title>`);
         expect(html).to.include(`<title>step ${step}: images/s ${shown(imagesPerSecond)}</title>`);
       }
@@ -96,7 +96,7 @@ describe('page of a run', function () {
 
     it('is one file: nothing in it is fetched, nothing runs', () => {
       expect(html).to.not.match(/<script|<link|https?:|@import|url\(/);
-      const sources = [...html.matchAll(/src="(.{0,30})/g)].map(([, source]) => source);
+      const sources = [...html.matchAll(/src="(.{0,40})/g)].map(([, source]) => source);
       expect(sources).to.have.length(4 + 2);
       for (const source of sources) expect(source).to.match(/^data:image\/png;base64,iVBORw0KGgo/);
     });
@@ -117,10 +117,11 @@ describe('page of a run', function () {
       name,
       epochs: 2,
       steps: 100,
-      distance: 'kld',
       log,
-      rates: [{ layer: 'a', rates: [0, 0.5, 0.25] }],
-      rasters: [{ timeSteps: 2, channels: 3, spikes: [0, 1, 0, 0, 1, 1], picture: new Uint8Array(0) }],
+      activity: {
+        rates: [{ layer: 'a', rates: [0, 0.5, 0.25] }],
+        rasters: [{ timeSteps: 2, channels: 3, spikes: [0, 1, 0, 0, 1, 1], picture: new Uint8Array(0) }],
+      },
       pictures: [],
       config: {},
     });
@@ -155,6 +156,14 @@ describe('page of a run', function () {
       expect(html.length).to.be.below(300_000);
     });
   }
+
+  it('a network without spikes has no rates, rasters or T; what else it counts has a curve', () => {
+    const log = [1, 2].map((step) => ({ step, epoch: 1, loss: 1, mse: 1, divergence: 40 + step, imagesPerSecond: 9 }));
+    const html = renderPage({ name: 'x', epochs: 1, steps: 2, log, activity: undefined, pictures: [], config: {} });
+    expect(html).to.not.match(/Firing|spikes|T = /);
+    expect(html).to.include('<title>step 2: divergence 42.00</title>');
+    expect(tableOf(html)).to.deep.equal([['1', '2', '1.000', '1.000', '41.50', '9.000']]);
+  });
 
   it('a folder of any name is text', () => {
     expect(render([entry(1)], '<b>&"')).to.include('<h1>&lt;b&gt;&amp;&quot;</h1>');

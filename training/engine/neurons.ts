@@ -3,6 +3,8 @@
  * with the channel running fastest: element (t * M + m), channel m mod channels.
  */
 
+import { batchNormBackward, type Moments, type NormGradients } from './batch-norm.js';
+
 export interface NeuronShape {
   /** T. */
   readonly steps: number;
@@ -19,28 +21,6 @@ export interface NeuronConstants {
   readonly threshold: number;
   /** The surrogate derivative is `height` where |u - centre| < halfWidth, else 0. */
   readonly surrogate: { readonly centre: number; readonly halfWidth: number; readonly height: number };
-}
-
-/** Mean and biased variance of each channel over batch, space and time. */
-export interface Moments {
-  readonly mean: Float64Array;
-  readonly variance: Float64Array;
-}
-
-/** Sums in double precision, in which the square of a float32 is exact. */
-export function channelMoments(x: Float32Array, channels: number): Moments {
-  const sum = new Float64Array(channels);
-  const squares = new Float64Array(channels);
-  for (let at = 0; at < x.length; at += channels) {
-    for (let c = 0; c < channels; c++) {
-      const value = x[at + c];
-      sum[c] += value;
-      squares[c] += value * value;
-    }
-  }
-  const rows = x.length / channels;
-  const mean = sum.map((total) => total / rows);
-  return { mean, variance: squares.map((total, c) => Math.max(0, total / rows - mean[c] * mean[c])) };
 }
 
 /**
@@ -85,12 +65,8 @@ export function lifForward(
   return count;
 }
 
-/** tdBN in training, y = gain * (x - mean) * inverse + beta, and what flows back through it and the neurons. */
-export interface NeuronGradients {
-  /** Sum over everything of the current's gradient, by channel: the gradient of beta. */
-  readonly beta: Float64Array;
-  /** Sum of the current's gradient times the normalised input: the gradient of gamma, but for the constant in gain. */
-  readonly normalised: Float64Array;
+/** What flows back through tdBN and the neurons. */
+export interface NeuronGradients extends NormGradients {
   /** Time step, from 0, at which the currents' gradient first was not finite: the latest one, as backward runs. */
   readonly notFiniteAt: number | undefined;
 }
@@ -123,10 +99,10 @@ export function lifBackward(
   spikeCost: number,
   membranes: Float32Array,
   x: Float32Array,
-  { mean }: Moments,
+  moments: Moments,
   inverse: Float64Array,
   gain: Float64Array,
-  { steps, neurons, channels, constantInput }: NeuronShape,
+  { steps, neurons, constantInput }: NeuronShape,
   { tau, threshold, surrogate }: NeuronConstants,
   later: Float32Array,
   dx: Float32Array,
@@ -136,46 +112,31 @@ export function lifBackward(
   const vth = Math.fround(threshold);
   const leak = Math.fround(tau);
   const cost = Math.fround(spikeCost);
-  later.fill(0); // the gradient of each membrane one step later
-  if (constantInput) dx.fill(0);
-  // Three passes of simple loops: together they are faster than one that does it all.
-  for (let t = steps - 1; t >= 0; t--) {
-    const base = t * neurons;
-    for (let m = 0; m < neurons; m++) {
-      const u = membranes[base + m];
-      const through = Math.fround(leak * later[m]);
-      const dSpike = Math.fround(Math.fround(dSpikes[base + m] + cost) - Math.fround(through * u));
-      const kept = u > vth ? 0 : through;
-      const slope = Math.abs(u - centre) < halfWidth ? height : 0;
-      later[m] = Math.fround(Math.fround(dSpike * slope) + kept);
+  const membraneGradients = (): void => {
+    later.fill(0); // the gradient of each membrane one step later
+    if (constantInput) dx.fill(0);
+    // Three passes of simple loops: together they are faster than one that does it all.
+    for (let t = steps - 1; t >= 0; t--) {
+      const base = t * neurons;
+      for (let m = 0; m < neurons; m++) {
+        const u = membranes[base + m];
+        const through = Math.fround(leak * later[m]);
+        const dSpike = Math.fround(Math.fround(dSpikes[base + m] + cost) - Math.fround(through * u));
+        const kept = u > vth ? 0 : through;
+        const slope = Math.abs(u - centre) < halfWidth ? height : 0;
+        later[m] = Math.fround(Math.fround(dSpike * slope) + kept);
+      }
+      if (!constantInput) dx.set(later, base);
+      else for (let m = 0; m < neurons; m++) dx[m] += later[m];
     }
-    if (!constantInput) dx.set(later, base);
-    else for (let m = 0; m < neurons; m++) dx[m] += later[m];
-  }
-  const beta = new Float64Array(channels);
-  const normalised = new Float64Array(channels);
-  for (let block = 0; block < dx.length; block += channels) {
-    for (let c = 0; c < channels; c++) {
-      const d = dx[block + c];
-      beta[c] += d;
-      normalised[c] += d * (x[block + c] - mean[c]);
-    }
-  }
-  // Whatever is not finite is in these sums; below, where means come in, it would be at all time steps.
-  const finite = [beta, normalised].every((sums) => sums.every((sum) => Number.isFinite(sum)));
-  const notFiniteAt = finite ? undefined : notFiniteStep(dx, constantInput ? 1 : steps, 'last');
-  for (let c = 0; c < channels; c++) normalised[c] *= inverse[c];
-  const repeats = constantInput ? steps : 1;
-  const rows = (steps * neurons) / channels;
-  const slope = gain.map((value, c) => value * inverse[c]);
-  const offset = beta.map((sum) => (repeats * sum) / rows);
-  const tilt = normalised.map((sum, c) => (repeats * sum * inverse[c]) / rows);
-  for (let block = 0; block < dx.length; block += channels) {
-    for (let c = 0; c < channels; c++) {
-      dx[block + c] = slope[c] * (dx[block + c] - offset[c] - (x[block + c] - mean[c]) * tilt[c]);
-    }
-  }
-  return { beta, normalised, notFiniteAt };
+  };
+  membraneGradients();
+  const found = batchNormBackward(dx, x, moments, inverse, gain, constantInput ? steps : 1);
+  // Whatever is not finite is in these sums; in dx, where means have come in, it is at all time steps by now.
+  const finite = [found.beta, found.normalised].every((sums) => sums.every((sum) => Number.isFinite(sum)));
+  if (finite) return { ...found, notFiniteAt: undefined };
+  membraneGradients();
+  return { ...found, notFiniteAt: notFiniteStep(dx, constantInput ? 1 : steps, 'last') };
 }
 
 /** Sum over t of coefficients[t] * x[t]: the output membrane of neurons that never fire (paper eq. 21). */

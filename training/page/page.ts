@@ -23,34 +23,52 @@ function mean(entries: readonly LogEntry[], of: (entry: LogEntry) => number): nu
 
 function byEpoch(log: readonly LogEntry[]): LogEntry[][] {
   const epochs = new Map<number, LogEntry[]>();
-  for (const entry of log) epochs.set(entry.epoch, [...(epochs.get(entry.epoch) ?? []), entry]);
+  for (const entry of log) {
+    const entries = epochs.get(entry.epoch);
+    if (entries === undefined) epochs.set(entry.epoch, [entry]);
+    else entries.push(entry);
+  }
   return [...epochs.values()];
+}
+
+/** What the log counts at each step, in its order, besides where it is. */
+function quantities(log: readonly LogEntry[]): string[] {
+  return Object.keys(log[0]).filter((key) => !['step', 'epoch', 'timeSteps'].includes(key));
 }
 
 /** Mean of each epoch, newest first. */
 function table(log: readonly LogEntry[]): string {
+  const keys = quantities(log);
+  const hasTime = 'timeSteps' in log[0];
   const rows = byEpoch(log)
     .reverse()
     .map((entries) => {
-      const { epoch, timeSteps } = entries[0];
-      const cells = [
-        entries.length,
-        timeSteps,
-        ...(['loss', 'mse', 'distance', 'spikes', 'imagesPerSecond'] as const).map((key) =>
-          mean(entries, (e) => e[key]),
-        ),
-      ];
-      const text = cells.map((cell, i) => `<td>${i < 2 ? cell : shown(cell)}</td>`).join('');
-      return `<tr><th scope="row">${epoch}</th>${text}</tr>`;
+      const whole = [entries.length, ...(hasTime ? [entries[0]['timeSteps']] : [])].map(String);
+      const means = keys.map((key) => shown(mean(entries, (entry) => entry[key])));
+      const cells = [...whole, ...means].map((cell) => `<td>${cell}</td>`).join('');
+      return `<tr><th scope="row">${entries[0].epoch}</th>${cells}</tr>`;
     });
-  const head = ['epoch', 'steps', 'T', 'loss', 'MSE', 'distance', 'spikes', 'images/s'];
-  return `<table><thead><tr>${head.map((name) => `<th scope="col">${name}</th>`).join('')}</tr></thead>
+  const head = ['epoch', 'steps', ...(hasTime ? ['T'] : []), ...keys.map((key) => SHORT[key] ?? key)];
+  return `<table><thead><tr>${head.map((name) => `<th scope="col">${escape(name)}</th>`).join('')}</tr></thead>
 <tbody>
 ${rows.join('\n')}
 </tbody></table>`;
 }
 
-function charts(distance: string): Chart[] {
+const SHORT: Readonly<Record<string, string>> = { mse: 'MSE', imagesPerSecond: 'images/s' };
+
+const NOTES: Readonly<Record<string, Pick<Chart, 'title' | 'note' | 'logarithmic'>>> = {
+  distance: { title: 'Distance of posterior and prior', note: 'before its weight; logarithmic', logarithmic: true },
+  spikes: { title: 'Spikes an image', note: 'of prior and decoder', logarithmic: false },
+  imagesPerSecond: {
+    title: 'Images a second',
+    note: 'of training, pictures and files not counted',
+    logarithmic: false,
+  },
+};
+
+function charts(log: readonly LogEntry[]): Chart[] {
+  const others = quantities(log).filter((key) => key !== 'loss' && key !== 'mse');
   return [
     {
       title: 'Loss',
@@ -61,24 +79,10 @@ function charts(distance: string): Chart[] {
         { name: 'MSE', of: ({ mse }) => mse },
       ],
     },
-    {
-      title: 'Distance of posterior and prior',
-      note: `${distance}, before its weight; logarithmic`,
-      logarithmic: true,
-      series: [{ name: distance, of: (entry) => entry.distance }],
-    },
-    {
-      title: 'Spikes an image',
-      note: 'of prior and decoder',
-      logarithmic: false,
-      series: [{ name: 'spikes', of: ({ spikes }) => spikes }],
-    },
-    {
-      title: 'Images a second',
-      note: 'of training, pictures and files not counted',
-      logarithmic: false,
-      series: [{ name: 'images/s', of: ({ imagesPerSecond }) => imagesPerSecond }],
-    },
+    ...others.map((key) => ({
+      ...(NOTES[key] ?? { title: key, note: 'logarithmic', logarithmic: true }),
+      series: [{ name: SHORT[key] ?? key, of: (entry: LogEntry) => entry[key] }],
+    })),
   ];
 }
 
@@ -88,21 +92,28 @@ function figure(title: string, note: string, body: string): string {
 
 /** @param page with at least one step in its log @returns the whole file */
 export function renderPage(page: RunPage): string {
-  const { name, epochs, steps, log, rates, rasters, pictures, config } = page;
+  const { name, epochs, steps, log, activity, pictures, config } = page;
   const last = log[log.length - 1];
   const recent = log.filter(({ epoch }) => epoch === last.epoch);
   const tiles = [
     ['epoch', `${last.epoch} of ${epochs}`],
     ['step', `${last.step.toLocaleString('en-US')} of ${steps.toLocaleString('en-US')}`],
     ['MSE, last epoch', shown(mean(recent, ({ mse }) => mse))],
-    ['spikes an image', shown(mean(recent, ({ spikes }) => spikes))],
+    ...('spikes' in last ? [['spikes an image', shown(mean(recent, ({ spikes }) => spikes))]] : []),
     ['images a second', shown(mean(recent, ({ imagesPerSecond }) => imagesPerSecond))],
   ];
-  const latent = rasters.map(
+  const latent = (activity?.rasters ?? []).map(
     (raster, i) =>
       `<div class="latent"><img src="${pngUrl(raster.picture)}" alt="image ${i + 1} and its reconstruction">` +
       `${rasterSvg(raster, i + 1)}</div>`,
   );
+  const spiking =
+    activity === undefined
+      ? ''
+      : `<section class="wide">
+${figure('Firing rates', 'of each layer at each time step: spikes by neurons, mean over the images below', firingRatesSvg(activity.rates))}
+${figure('Latent spike trains', 'of the posterior: an image, its reconstruction, and z, one row for each channel', latent.join('\n'))}
+</section>`;
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -116,14 +127,11 @@ export function renderPage(page: RunPage): string {
 <h1>${escape(name)}</h1>
 <dl class="tiles">${tiles.map(([term, value]) => `<div><dt>${term}</dt><dd>${value}</dd></div>`).join('')}</dl>
 <section class="charts">
-${charts(page.distance)
+${charts(log)
   .map((chart) => figure(chart.title, chart.note, chartSvg(chart, log)))
   .join('\n')}
 </section>
-<section class="wide">
-${figure('Firing rates', 'of each layer at each time step: spikes by neurons, mean over the images below', firingRatesSvg(rates))}
-${figure('Latent spike trains', 'of the posterior: an image, its reconstruction, and z, one row for each channel', latent.join('\n'))}
-</section>
+${spiking}
 <section class="charts">
 ${pictures.map(({ title, png }) => figure(title, '', `<img class="grid" src="${pngUrl(png)}" alt="${escape(title)}">`)).join('\n')}
 </section>

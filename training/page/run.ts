@@ -1,18 +1,15 @@
 /** What a run's page shows. */
 
-/** One line of log.jsonl. */
-export interface LogEntry {
+/** One line of log.jsonl: these, and what else the network counts (docs/training.md), such as timeSteps and spikes. */
+export type LogEntry = Readonly<Record<string, number>> & {
   /** Steps done, this one included. */
   readonly step: number;
   /** From 1. */
   readonly epoch: number;
-  readonly timeSteps: number;
   readonly loss: number;
   readonly mse: number;
-  readonly distance: number;
-  readonly spikes: number;
   readonly imagesPerSecond: number;
-}
+};
 
 /** Spikes of one layer for each time step, divided by its neurons and the images: 0 to 1. */
 export interface FiringRates {
@@ -40,11 +37,9 @@ export interface RunPage {
   readonly name: string;
   readonly epochs: number;
   readonly steps: number;
-  /** Of the distance, as the config names it. */
-  readonly distance: string;
   readonly log: readonly LogEntry[];
-  readonly rates: readonly FiringRates[];
-  readonly rasters: readonly Raster[];
+  /** Absent where nothing spikes. */
+  readonly activity: { readonly rates: readonly FiringRates[]; readonly rasters: readonly Raster[] } | undefined;
   readonly pictures: readonly Picture[];
   /** Shown as it is. */
   readonly config: object;

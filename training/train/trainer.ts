@@ -4,20 +4,19 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
-import { type ProgressOptions, startProgress } from '../../harness/progress.js';
+import { formatDuration, type ProgressOptions, startProgress } from '../../harness/progress.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import { timeStepsOf, type TrainingConfig } from '../config/config.js';
+import type { NetworkConfig } from '../config/config.js';
 import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
 import { startEngine } from '../engine/wasm.js';
-import { drawStep, drawTrainingChoices } from '../model/draws.js';
-import { Fsvae, type StepResult } from '../model/fsvae.js';
-import { createParameters, type Parameters } from '../model/parameters.js';
+import type { Network, ReconstructedImages, TrainedStep } from '../model/network.js';
+import type { NetworkTensors } from '../model/parameters.js';
 import { NotFinite } from '../model/spiking-layer.js';
 import { renderPage } from '../page/page.js';
-import type { LogEntry } from '../page/run.js';
+import type { LogEntry, Picture } from '../page/run.js';
 import { AdamW } from './adamw.js';
-import type { TrainedNetwork } from './evaluate.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
+import { createNetwork, type SavedNetwork } from './networks.js';
 
 /** Files of a run's folder. */
 export const RUN_FILES = {
@@ -25,6 +24,8 @@ export const RUN_FILES = {
   checkpoint: 'checkpoint.safetensors',
   /** The network alone. */
   network: 'model.safetensors',
+  /** Of the test images' latents; beside an autoencoder only, and not written by the trainer. */
+  statistics: 'statistics.safetensors',
   log: 'log.jsonl',
   pictures: 'pictures',
   /** Curves, rasters and pictures, in one file. */
@@ -39,13 +40,13 @@ const PICTURED_RECONSTRUCTIONS = 32;
 const RASTERS = 4;
 
 export interface TrainOptions {
-  readonly config: TrainingConfig;
+  readonly config: NetworkConfig;
   readonly images: ImageSet;
   /** Folder of the run. */
   readonly out: string;
   readonly resume: boolean;
   /** A new run begins with these weights and running statistics instead of random ones: fine-tuning. */
-  readonly from?: TrainedNetwork;
+  readonly from?: SavedNetwork;
   /** Stop once so many steps are done in all, earlier runs of the folder included. */
   readonly steps?: number;
   readonly stream: ProgressOptions['stream'];
@@ -57,6 +58,7 @@ export interface TrainOptions {
 export interface TrainResult {
   readonly position: RunPosition;
   readonly finished: boolean;
+  readonly network: Network;
   readonly networkPath: string;
   /** Over the steps of this call, without pictures and files. */
   readonly imagesPerSecond: number;
@@ -73,10 +75,14 @@ function pictureBytes(values: Float32Array, channels: number, size: number): Uin
   );
 }
 
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
+/** Latent spikes (T, C) of image n. */
+function latentOf({ timeSteps, z }: NonNullable<ReconstructedImages['activity']>, n: number, count: number) {
+  const channels = z.length / (timeSteps * count);
+  const spikes = Uint8Array.from(
+    { length: timeSteps * channels },
+    (_, i) => z[(Math.floor(i / channels) * count + n) * channels + (i % channels)],
+  );
+  return { timeSteps, channels, spikes };
 }
 
 /** One line for each step; on resuming, lines after the checkpoint are dropped: those steps are done again. */
@@ -112,10 +118,14 @@ function stepOf(line: string): number {
   }
 }
 
+/** Tells sets of images apart. */
+export function fingerprint({ count, pixels }: ImageSet): string {
+  return `${count} images, CRC-32 ${crc32(pixels).toString(16).padStart(8, '0')}`;
+}
+
 class Run {
-  readonly parameters: Parameters;
+  readonly network: Network;
   readonly optimizer: AdamW;
-  readonly model: Fsvae;
   position: RunPosition = { step: 0, epoch: 0, stepOfEpoch: 0 };
   private readonly stepsPerEpoch: number;
   /** Of the images: with others a run would go on, but not to the same numbers. */
@@ -132,9 +142,9 @@ class Run {
       );
     }
     this.stepsPerEpoch = Math.floor(images.count / config.batchSize);
-    this.fingerprint = `${images.count} images, CRC-32 ${crc32(images.pixels).toString(16).padStart(8, '0')}`;
+    this.fingerprint = fingerprint(images);
     const path = join(out, RUN_FILES.checkpoint);
-    this.parameters = createParameters(config.model, config.seed);
+    this.network = createNetwork(config, this.stepsPerEpoch);
     if (existsSync(path) !== resume) {
       throw new FsvaeError(
         'usage',
@@ -144,7 +154,7 @@ class Run {
       );
     }
     const saved = resume ? readRun(path) : undefined;
-    this.optimizer = new AdamW(this.parameters.trained, config.optimizer, saved?.position.step);
+    this.optimizer = new AdamW(this.tensors.trained, config.optimizer, saved?.position.step);
     if (saved !== undefined) {
       const other = changedFields(saved.config, config);
       if (other.length > 0) {
@@ -160,27 +170,29 @@ class Run {
             '--limit, or another --out',
         );
       }
-      saved.restore(this.parameters, this.optimizer);
+      saved.restore(this.tensors, this.optimizer);
       this.position = saved.position;
     }
     if (options.from !== undefined) this.beginWith(options.from);
-    this.model = new Fsvae(config, this.parameters);
+  }
+
+  private get tensors(): NetworkTensors {
+    return this.network.tensors;
   }
 
   /** T may be another: no weight depends on it. */
-  private beginWith({ config, parameters }: TrainedNetwork): void {
+  private beginWith({ config, parameters }: SavedNetwork): void {
     if (this.options.resume)
       throw new FsvaeError('usage', '--from begins a run and --resume goes on with one: give one');
-    const { timeSteps } = this.options.config.model;
-    const other = changedFields({ ...config.model, timeSteps }, this.options.config.model);
+    const other = changedFields(config.model, this.options.config.model).filter((field) => field !== 'timeSteps');
     if (other.length > 0) {
       throw new FsvaeError(
         'usage',
         `the network of --from is another one than the config's: model.${other.join(', model.')}`,
       );
     }
-    this.parameters.trained.forEach(({ data }, i) => data.set(parameters.trained[i].data));
-    this.parameters.running.forEach(({ data }, i) => data.set(parameters.running[i].data));
+    this.tensors.trained.forEach(({ data }, i) => data.set(parameters.trained[i].data));
+    this.tensors.running.forEach(({ data }, i) => data.set(parameters.running[i].data));
   }
 
   get totalSteps(): number {
@@ -188,20 +200,18 @@ class Run {
   }
 
   /** One step, and the position after it. */
-  step(): StepResult & { readonly epoch: number; readonly timeSteps: number } {
+  step(): TrainedStep & { readonly epoch: number } {
     const { config, images } = this.options;
     const { seed, batchSize } = config;
     const { epoch, stepOfEpoch, step } = this.position;
-    const timeSteps = timeStepsOf(config, epoch);
     if (this.order?.epoch !== epoch) this.order = { epoch, indices: epochOrder(seed, epoch, images.count) };
     const indices = this.order.indices.subarray(stepOfEpoch * batchSize, (stepOfEpoch + 1) * batchSize);
     const batch = imageBatch(images, indices, config.flips ? flipCoins(seed, step, batchSize) : undefined);
-    const draws = drawStep(config, epoch, step, batchSize, timeSteps);
-    let result: StepResult;
+    let result: TrainedStep;
     try {
-      result = this.model.step(batch, batchSize, timeSteps, draws);
+      result = this.network.step(batch, batchSize, this.position);
     } catch (error) {
-      throw error instanceof NotFinite ? this.diverged(error, timeSteps) : error;
+      throw error instanceof NotFinite ? this.diverged(error) : error;
     }
     this.optimizer.step(result.gradients);
     const last = stepOfEpoch + 1 === this.stepsPerEpoch;
@@ -210,16 +220,15 @@ class Run {
       epoch: last ? epoch + 1 : epoch,
       stepOfEpoch: last ? 0 : stepOfEpoch + 1,
     };
-    return { ...result, epoch, timeSteps };
+    return { ...result, epoch };
   }
 
-  private diverged({ what, timeStep }: NotFinite, timeSteps: number): FsvaeError {
+  private diverged({ what, timeStep }: NotFinite): FsvaeError {
     const { step, epoch } = this.position;
-    const when =
-      timeStep === undefined ? `summed over ${timeSteps} time steps` : `time step ${timeStep + 1} of ${timeSteps}`;
+    const when = timeStep === undefined ? '' : `, time step ${timeStep + 1}`;
     return new FsvaeError(
       'diverged',
-      `${what} are not finite at step ${step + 1} (epoch ${epoch + 1}), ${when}; the last checkpoint is from before: ` +
+      `${what} are not finite at step ${step + 1} (epoch ${epoch + 1})${when}; the last checkpoint is from before: ` +
         'lower optimizer.learningRate, in another --out',
     );
   }
@@ -228,8 +237,8 @@ class Run {
   save(): string {
     const { config, out } = this.options;
     const network = join(out, RUN_FILES.network);
-    writeWhole(network, encodeNetwork(config, this.parameters, this.position.step));
-    const run = encodeRun(config, this.parameters, this.optimizer, this.position, this.fingerprint);
+    writeWhole(network, encodeNetwork(config, this.tensors, this.position.step));
+    const run = encodeRun(config, this.tensors, this.optimizer, this.position, this.fingerprint);
     writeWhole(join(out, RUN_FILES.checkpoint), run);
     this.saved = performance.now();
     return network;
@@ -239,56 +248,52 @@ class Run {
     if (performance.now() - this.saved >= SAVE_EVERY_MS) this.save();
   }
 
-  /** Samples of the prior, images with their reconstructions below them, and the run's page. */
+  /** Samples of the prior, where there is one, images with their reconstructions below them, and the run's page. */
   pictures(log: Log): void {
     const { config, images, out } = this.options;
-    const { channels, imageSize: size, latentChannels, choices, timeSteps } = config.model;
+    const { channels, imageSize: size } = config.model;
     const folder = join(out, RUN_FILES.pictures);
     mkdirSync(folder, { recursive: true });
     const name = (what: string): string =>
       join(folder, `epoch-${String(this.position.epoch).padStart(4, '0')}-${what}.png`);
-    const draw = (purpose: 'prior' | 'posterior', count: number): Uint8Array =>
-      drawTrainingChoices(config.seed, purpose, 0, timeSteps * count * latentChannels, choices);
 
-    const samples = this.model.sample(PICTURED, timeSteps, draw('prior', PICTURED));
-    const sampled = pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 });
-    writeWhole(name('samples'), sampled);
+    const { epoch } = this.position;
+    const shownPictures: Picture[] = [];
+    const samples = this.network.sample?.(PICTURED, 0);
+    if (samples !== undefined) {
+      const png = pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 });
+      writeWhole(name('samples'), png);
+      shownPictures.push({ title: `Samples of the prior, epoch ${epoch}`, png });
+    }
 
     const count = Math.min(PICTURED_RECONSTRUCTIONS, images.count);
     const batch = imageBatch(
       images,
       Uint32Array.from({ length: count }, (_, i) => i),
     );
-    const made = this.model.reconstruct(batch, count, timeSteps, draw('posterior', count));
+    const made = this.network.reconstruct(batch, count, 0);
     const [inputs, outputs] = [batch, made.images].map((values) => pictureBytes(values, channels, size));
     const across = 8;
     const rows = Array.from({ length: Math.ceil(count / across) }, (_, row) =>
       [inputs, outputs].map((list) => list.slice(row * across, (row + 1) * across)),
     ).flat(2);
-    const reconstructed = pngGrid(rows, { channels, size }, { scale: 2, columns: across });
-    writeWhole(name('reconstructions'), reconstructed);
+    const png = pngGrid(rows, { channels, size }, { scale: 2, columns: across });
+    writeWhole(name('reconstructions'), png);
+    shownPictures.push({ title: `Images with their reconstructions below them, epoch ${epoch}`, png });
 
-    const c = latentChannels;
     const page = renderPage({
       name: basename(resolve(out)),
       epochs: config.epochs,
       steps: this.totalSteps,
-      distance: config.loss.distance,
       log: log.entries(),
-      rates: made.rates,
-      rasters: Array.from({ length: Math.min(RASTERS, count) }, (_, n) => ({
-        timeSteps,
-        channels: c,
-        spikes: Uint8Array.from(
-          { length: timeSteps * c },
-          (__, i) => made.z[(Math.floor(i / c) * count + n) * c + (i % c)],
-        ),
-        picture: pngGrid([inputs[n], outputs[n]], { channels, size }, { scale: 2, columns: 2 }),
-      })),
-      pictures: [
-        { title: `Samples of the prior, epoch ${this.position.epoch}`, png: sampled },
-        { title: `Images with their reconstructions below them, epoch ${this.position.epoch}`, png: reconstructed },
-      ],
+      activity: made.activity && {
+        rates: made.activity.rates,
+        rasters: Array.from({ length: Math.min(RASTERS, count) }, (_, n) => ({
+          ...latentOf(made.activity!, n, count),
+          picture: pngGrid([inputs[n], outputs[n]], { channels, size }, { scale: 2, columns: 2 }),
+        })),
+      },
+      pictures: shownPictures,
       config,
     });
     writeWhole(join(out, RUN_FILES.page), new TextEncoder().encode(page));
@@ -310,7 +315,7 @@ function changedFields(a: object, b: object, path = ''): string[] {
  * Trains until the config's epochs are done, or asked to stop.
  *
  * @throws FsvaeError `usage` for a folder that holds a run already, or another one; `input` for a damaged checkpoint;
- *   `diverged` at the first number that is not finite, with step and layer
+ *   `diverged` at the first number that is not finite, with step, layer and time step
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { config, images, out, say, stopped } = options;
@@ -319,10 +324,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const run = new Run(options);
   const log = new Log(out, run.position);
   const end = Math.min(run.totalSteps, options.steps ?? run.totalSteps);
-  const weights = run.parameters.trained.reduce((sum, { data }) => sum + data.length, 0);
+  const weights = run.network.tensors.trained.reduce((sum, { data }) => sum + data.length, 0);
   say(
     `training ${weights} parameters on ${images.count} images, batches of ${config.batchSize}, ` +
-      `steps ${run.position.step + 1} to ${end}`,
+      (run.position.step < end ? `steps ${run.position.step + 1} to ${end}` : `all ${end} steps are done`),
   );
   const progress = startProgress({ stream: options.stream, label: 'steps', total: end });
   let seconds = 0;
@@ -331,7 +336,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   try {
     while (run.position.step < end && stopped?.() !== true) {
       const started = performance.now();
-      const { loss, mse, distance, spikes, epoch, timeSteps } = run.step();
+      const { losses, epoch } = run.step();
       const taken = (performance.now() - started) / 1000;
       seconds += taken;
       steps++;
@@ -339,18 +344,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       log.write({
         step: run.position.step,
         epoch: epoch + 1,
-        timeSteps,
-        loss,
-        mse,
-        distance,
-        spikes,
+        ...losses,
         imagesPerSecond: config.batchSize / taken,
       });
       const left = ((end - run.position.step) * seconds) / steps;
       progress.update(
         run.position.step,
-        `epoch ${epoch + 1}/${config.epochs}  loss ${loss.toFixed(4)}  mse ${mse.toFixed(4)}  ` +
-          `${rate.toFixed(1)} images/s  ${duration(left)} left`,
+        `epoch ${epoch + 1}/${config.epochs}  loss ${losses.loss.toFixed(4)}  mse ${losses.mse.toFixed(4)}  ` +
+          `${rate.toFixed(1)} images/s  ${formatDuration(left)} left`,
       );
       if (run.position.stepOfEpoch === 0) {
         run.save();
@@ -367,6 +368,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   return {
     position: run.position,
     finished: run.position.step >= run.totalSteps,
+    network: run.network,
     networkPath,
     imagesPerSecond: steps === 0 ? 0 : (steps * config.batchSize) / seconds,
   };
