@@ -11,7 +11,7 @@ export interface Chart {
 }
 
 const WIDTH = 360;
-const HEIGHT = 190;
+const HEIGHT = 198;
 /** Room for numbers and ticks around the curves. */
 const PLOT = { left: 46, right: 352, top: 10, bottom: 166 };
 /** Points of a curve: more than a phone can show. */
@@ -134,7 +134,7 @@ export function chartSvg({ title, series, logarithmic }: Chart, log: readonly Lo
 ${rulers.join('')}<path class="axis" d="M${PLOT.left} ${PLOT.bottom}H${PLOT.right}"/>${ticksX.join('')}
 ${changes.join('')}${drawn.join('\n')}
 ${hovers.join('')}
-<text x="${PLOT.right}" y="${HEIGHT - 1}" text-anchor="end">step</text></svg>`;
+<text x="${PLOT.right}" y="${HEIGHT - 4}" text-anchor="end">step</text></svg>`;
 }
 
 const RATE_ROW = 15;

@@ -12,8 +12,8 @@ p{margin:0;color:var(--muted);font-size:13px;min-height:1.45em}
 .tiles div{flex:1 1 130px;background:var(--surface);border:1px solid var(--grid);border-radius:8px;padding:8px 12px}
 dt{color:var(--muted);font-size:12px}
 dd{margin:0;font-size:19px;white-space:nowrap}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:12px;margin-bottom:12px}
-.wide{display:grid;grid-template-columns:minmax(0,1fr);gap:12px;margin-bottom:12px}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:12px;margin-bottom:12px}
+.wide{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));align-items:start;gap:12px;margin-bottom:12px}
 figure{margin:0;background:var(--surface);border:1px solid var(--grid);border-radius:8px;padding:12px;min-width:0}
 svg{display:block;width:100%;height:auto}
 svg text{fill:var(--muted);font:11px system-ui,sans-serif}
