@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { parseJson, schemaProblems } from '../runtime-ts/json-file.js';
 
 const address = z
   .string()
@@ -228,17 +229,9 @@ export function loadBoard(nameOrPath: string): Board {
  * @throws FsvaeError `input` with all errors, each with its path in the file
  */
 export function parseBoard(content: string, where: string): Board {
-  let json: unknown;
-  try {
-    json = JSON.parse(content);
-  } catch (error) {
-    // The parser quotes what it could not read, line ends and all.
-    throw new FsvaeError('input', `${where} is not JSON: ${(error as Error).message.replaceAll(/\s+/g, ' ')}`);
-  }
-  const parsed = schema.safeParse(json);
+  const parsed = schema.safeParse(parseJson(content, where));
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`);
-    throw new FsvaeError('input', `${where} has ${problems.length} error(s): ${problems.join('; ')}`);
+    throw new FsvaeError('input', schemaProblems(where, parsed.error.issues));
   }
   return parsed.data;
 }

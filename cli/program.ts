@@ -15,6 +15,7 @@ import { quantizeCommand } from './commands/quantize.js';
 import { sampleCommand } from './commands/sample.js';
 import { simulateCommand } from './commands/simulate.js';
 import { streamCommand } from './commands/stream.js';
+import { sweepCommand } from './commands/sweep.js';
 import { trainCommand } from './commands/train.js';
 import { verifyCommand } from './commands/verify.js';
 import { EXIT_CODES } from './exit-codes.js';
@@ -60,6 +61,7 @@ export function makeProgram(terminal: Terminal): Command {
   checkCommand(program, output);
   convertCommand(program, output);
   trainCommand(program, output);
+  sweepCommand(program, output);
   evalCommand(program, output);
   boardsCommand(program, output);
   portsCommand(program, output);

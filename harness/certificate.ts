@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { parseJson, schemaProblems } from '../runtime-ts/json-file.js';
 import { sha256 } from '../runtime-ts/sha256.js';
 import type { GoldenModel } from './golden.js';
 
@@ -176,14 +177,7 @@ export function encodeCertificate(certificate: Certificate): string {
  * @throws FsvaeError `input` with all errors, each with its path in the file
  */
 export function parseCertificate(content: string, where: string): Certificate {
-  let json: unknown;
-  try {
-    json = JSON.parse(content);
-  } catch (error) {
-    throw new FsvaeError('input', `${where} is not JSON: ${(error as Error).message.replaceAll(/\s+/g, ' ')}`);
-  }
-  const parsed = schema.safeParse(json);
+  const parsed = schema.safeParse(parseJson(content, where));
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`);
-  throw new FsvaeError('input', `${where} has ${problems.length} error(s): ${problems.slice(0, 20).join('; ')}`);
+  throw new FsvaeError('input', schemaProblems(where, parsed.error.issues));
 }
