@@ -67,6 +67,13 @@ const schema = z
           .min(1024)
           .max(2 ** 20)
           .multipleOf(8),
+        /** Upper bounds of the program beside constants, arena, image, frame buffer and stack, whatever the compiler; -O2. */
+        program: z
+          .strictObject({
+            flashBytes: z.int().positive().max(MOST_MEMORY_BYTES),
+            ramBytes: z.int().positive().max(MOST_MEMORY_BYTES),
+          })
+          .default({ flashBytes: 56 * 1024, ramBytes: 16 * 1024 }),
       })
       .nullable(),
     link: z.strictObject({
@@ -146,7 +153,8 @@ const schema = z
 /** One board. Sizes in bytes, addresses as numbers. */
 export type Board = z.infer<typeof schema>;
 
-const FOLDER = (() => {
+/** Where the descriptions that come with the package lie. */
+export const BOARDS_FOLDER = (() => {
   // Compiled code lies in dist/boards/, the descriptions in boards/ at the package's root.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
@@ -157,7 +165,7 @@ const MOST_FILE_BYTES = 64 << 10;
 
 /** Names of the boards that come with the package. */
 export function boardNames(): string[] {
-  return readdirSync(FOLDER)
+  return readdirSync(BOARDS_FOLDER)
     .filter((name) => name.endsWith('.json'))
     .map((name) => name.slice(0, -'.json'.length))
     .sort();
@@ -189,7 +197,7 @@ function editDistance(a: string, b: string): number {
  */
 export function loadBoard(nameOrPath: string): Board {
   const isPath = nameOrPath.includes('/') || nameOrPath.includes('\\') || nameOrPath.endsWith('.json');
-  const path = isPath ? nameOrPath : join(FOLDER, `${nameOrPath}.json`);
+  const path = isPath ? nameOrPath : join(BOARDS_FOLDER, `${nameOrPath}.json`);
   if (!isPath && !boardNames().includes(nameOrPath)) {
     const near = boardNames()
       .map((name) => ({ name, distance: editDistance(name, nameOrPath.toLowerCase()) }))
