@@ -52,9 +52,9 @@ export function withModel(command: Command): Command {
     );
 }
 
-export function withBuild(command: Command, board: 'required' | 'defaulted'): Command {
+export function withBuild(command: Command, board: 'optional' | 'defaulted'): Command {
   const option = new Option('-b, --board <name|file>', 'board by name, or a board file');
-  command.addOption(board === 'required' ? option.makeOptionMandatory() : option.default('rp2040'));
+  command.addOption(board === 'optional' ? option : option.default('rp2040'));
   return withModel(command)
     .option('-o, --out <folder>', 'where the project goes (default build/BOARD-MODEL)')
     .addOption(
