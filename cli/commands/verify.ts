@@ -10,7 +10,7 @@ import { GoldenModel } from '../../runtime-ts/golden.js';
 import { buildFor } from '../build.js';
 import { loadModel } from '../load-model.js';
 import { type BuildFlags, type DrawFlags, positiveInteger, withBuild, withDraw } from '../options.js';
-import { expectedAnywhere, expectedModel, openPort, startBuild } from '../targets.js';
+import { expectedAnywhere, expectedModel, openPort, portPath, startBuild } from '../targets.js';
 import type { Output } from '../terminal.js';
 
 interface VerifyFlags extends BuildFlags, DrawFlags {
@@ -31,7 +31,8 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   let target: Target;
   if (flags.port !== undefined) {
     const expected = expectedAnywhere(loaded);
-    target = await openPort(flags.port, flags.baud, expected, (line) => output.note(line));
+    const note = (line: string): void => output.note(line);
+    target = await openPort(await portPath(flags.port, note), flags.baud, expected, note);
   } else {
     const { plan, build } = await buildFor(output, board, flags, loaded, talk);
     target = await startBuild(board, build, expectedModel(plan), (line) => output.note(line));
@@ -56,7 +57,7 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
 export function verifyCommand(program: Command, output: Output): void {
   withDraw(withBuild(program.command('verify'), 'defaulted'), 16)
     .description('Compares digests of every spike; on a difference, finds the first wrong layer, step and neuron.')
-    .option('-p, --port <path>', 'serial port of the board')
+    .option('-p, --port <path>', 'serial port of the board; auto finds it by its USB ids')
     .option('--simulate', 'build for --board and use its emulator instead')
     .option('--baud <rate>', 'bits a second', positiveInteger, 115_200)
     .option('--keep-going', 'go on after the first difference')
