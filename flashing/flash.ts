@@ -27,6 +27,8 @@ export interface FlashOptions {
   /** How long a boot drive is waited for, in milliseconds. */
   readonly waitMs: number;
   readonly dryRun?: boolean;
+  /** false: a running board is left alone until somebody else brings its drive. */
+  readonly touch?: boolean;
   /** Of a tool, in milliseconds. */
   readonly toolMs?: number;
   /** A line for people: each step and each command before it is done. */
@@ -172,7 +174,7 @@ async function flashDrive(
     return drives[0];
   };
   let drive = own();
-  const port = drive === undefined ? await portToTouch(board, options) : undefined;
+  const port = drive === undefined && options.touch !== false ? await portToTouch(board, options) : undefined;
   if (port !== undefined) options.say(`close ${port} at 1200 baud: the board restarts into its boot loader`);
   const copy = `copy ${image.uf2} to ${drive?.path ?? options.drive ?? `the drive ${name}`}`;
   if (options.dryRun === true) {

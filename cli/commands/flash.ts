@@ -22,6 +22,7 @@ interface FlashFlags extends BuildFlags {
   readonly wait: number;
   readonly verify?: boolean;
   readonly dryRun?: boolean;
+  readonly touch: boolean;
   readonly json?: boolean;
 }
 
@@ -109,6 +110,7 @@ async function flashBoard(output: Output, flags: FlashFlags, modelGiven: boolean
       port: flags.port === 'auto' ? undefined : flags.port,
       waitMs: 1000 * flags.wait,
       dryRun: flags.dryRun === true,
+      touch: flags.touch,
       say: output.talker(flags),
       onOutput: (text) => void output.stderr.write(text),
       onProgress: (written, total) => {
@@ -149,6 +151,7 @@ export function flashCommand(program: Command, output: Output): void {
     .option('-p, --port <path>', 'serial port of the board; auto finds it by its USB ids', 'auto')
     .option('--baud <rate>', 'bits a second, for --verify', positiveInteger, 115_200)
     .option('--wait <seconds>', 'how long a drive, and then the board, is waited for', positiveInteger, 60)
+    .option('--no-touch', 'do not restart a running board by 1200 baud; wait for its drive')
     .option('--verify', 'afterwards ask the board for the hash of its model and the checksum of its constants')
     .option('--dry-run', 'show what would be done, and do not')
     .option('--json', 'one JSON object on stdout')
