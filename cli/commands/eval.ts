@@ -1,7 +1,7 @@
 /** `fsvae-codegen eval`: the float network and its integer decoder on a test set. */
 
 import { type Command, Option } from 'commander';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { startProgress } from '../../harness/progress.js';
 import { FastNetwork } from '../../runtime-ts/fast-network.js';
 import { loadModel } from '../load-model.js';

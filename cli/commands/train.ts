@@ -1,7 +1,7 @@
 /** `fsvae-codegen train`: a network from images. */
 
 import type { Command } from 'commander';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { positiveInteger } from '../options.js';
 import type { Output } from '../terminal.js';
 import { loadTraining } from '../training.js';
