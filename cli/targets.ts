@@ -3,10 +3,12 @@
 import { fileURLToPath } from 'node:url';
 import type { Build } from '../codegen/project.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
-import { weightBytes } from '../codegen/plan/weights.js';
+import { describeConstant } from '../codegen/plan/constants.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
 import type { Board } from '../boards/board.js';
 import { requireQemu } from '../emulator/qemu.js';
+import type { BoardClient } from '../harness/client.js';
+import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
 import { startBoardProcess } from '../harness/process.js';
 import { connectBoard } from '../harness/serial.js';
@@ -42,15 +44,18 @@ const DRAW_MS = 300_000;
 export interface ExpectedModel {
   readonly name: string;
   readonly hash: string;
-  /** Of the constants as they may lie in the board's flash: their order is the plan's. */
-  readonly weightChecksums: readonly number[];
+  /** As they may lie in the board's flash: their order is the plan's. */
+  readonly constants: readonly ExpectedConstants[];
 }
 
 /** What a board must say that runs one of these plans of a model. */
 export function expectedModel(...plans: [Plan, ...Plan[]]): ExpectedModel {
   const [{ modelName, modelHash }] = plans;
-  const weightChecksums = plans.map((plan) => crc32(weightBytes(plan.weights.words)));
-  return { name: modelName, hash: modelHash, weightChecksums };
+  const constants = plans.map((plan) => ({
+    words: plan.weights.words,
+    describe: (word: number, actual: number) => describeConstant(plan, word, actual),
+  }));
+  return { name: modelName, hash: modelHash, constants };
 }
 
 /** What a board must say that runs this model, whatever board it is. */
@@ -76,12 +81,18 @@ export async function openPort(
   });
   try {
     if (expected !== undefined) {
+      const weightChecksums = expected.constants.map(({ words }) => crc32(wordBytes(words)));
+      const damage =
+        hello.modelHash === expected.hash.slice(0, 16) && !weightChecksums.includes(hello.weightChecksum)
+          ? await damageOf(client, expected.constants)
+          : undefined;
       checkIdentity(
         hello,
         {
           model: expected.name,
           modelHash: expected.hash,
-          weightChecksums: expected.weightChecksums,
+          weightChecksums,
+          ...(damage === undefined ? {} : { damage }),
           flashCommand: `fsvae-codegen --board ${hello.board} --model ${expected.name}`,
         },
         path,
@@ -92,6 +103,17 @@ export async function openPort(
     return await SerialTarget.of(client);
   } catch (error) {
     await client.close();
+    throw error;
+  }
+}
+
+/** What is wrong with a board's constants, in words; undefined where the board is too old to be asked. */
+async function damageOf(client: BoardClient, constants: readonly ExpectedConstants[]): Promise<string | undefined> {
+  try {
+    const damage = await findDamage((request) => client.constants(request), constants);
+    return damage === undefined ? undefined : formatDamage(damage);
+  } catch (error) {
+    if (error instanceof FsvaeError && error.kind === 'model-mismatch') return undefined;
     throw error;
   }
 }
@@ -130,6 +152,7 @@ function closingBoth(target: Target, end: () => Promise<void>): Target {
     trace: (seed) => target.trace(seed),
     spikes: (seed, layer, step) => target.spikes(seed, layer, step),
     membranes: (seed, layer, step, first, count) => target.membranes(seed, layer, step, first, count),
+    ...(target.constants === undefined ? {} : { constants: (request) => target.constants!(request) }),
     close: async () => {
       await target.close();
       await end();

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { loadBoard } from '../../boards/board.js';
+import { diagnose } from '../../harness/diagnosis/diagnose.js';
 import { startProgress } from '../../harness/progress.js';
 import type { Target } from '../../harness/target.js';
 import { formatVerifyResult, verify, verifyResultJson } from '../../harness/verify.js';
@@ -10,7 +11,7 @@ import { GoldenModel } from '../../runtime-ts/golden.js';
 import { buildFor } from '../build.js';
 import { loadModel } from '../load-model.js';
 import { type BuildFlags, type DrawFlags, positiveInteger, withBuild, withDraw } from '../options.js';
-import { expectedAnywhere, expectedModel, openPort, startBuild } from '../targets.js';
+import { expectedAnywhere, type ExpectedModel, expectedModel, openPort, startBuild } from '../targets.js';
 import type { Output } from '../terminal.js';
 
 interface VerifyFlags extends BuildFlags, DrawFlags {
@@ -18,6 +19,23 @@ interface VerifyFlags extends BuildFlags, DrawFlags {
   readonly simulate?: boolean;
   readonly baud: number;
   readonly keepGoing?: boolean;
+}
+
+/** The command that shows one seed's mismatch again. */
+function replayCommand(flags: VerifyFlags, seed: bigint): string {
+  const given: [option: string, value: string | number | undefined][] = [
+    ['port', flags.port],
+    ['board', flags.port === undefined ? flags.board : undefined],
+    ['model', flags.model],
+    ['bits', flags.bits],
+    ['tau', flags.tau],
+    ['threshold', flags.threshold],
+    ['threshold-scale', flags.thresholdScale],
+  ];
+  const options = given.flatMap(([option, value]) => (value === undefined ? [] : [`--${option} ${value}`]));
+  return ['fsvae-codegen verify', ...(flags.port === undefined ? ['--simulate'] : []), ...options]
+    .concat(`--seed ${seed} --images 1`)
+    .join(' ');
 }
 
 async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
@@ -29,12 +47,19 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   const golden = new GoldenModel(loaded.model);
   const talk = output.talker(flags);
   let target: Target;
+  let expected: ExpectedModel;
+  let generatorNote: string | undefined;
+  const note = (line: string): void => {
+    generatorNote = line;
+    output.note(line);
+  };
   if (flags.port !== undefined) {
-    const expected = expectedAnywhere(loaded);
-    target = await openPort(flags.port, flags.baud, expected, (line) => output.note(line));
+    expected = expectedAnywhere(loaded);
+    target = await openPort(flags.port, flags.baud, expected, note);
   } else {
     const { plan, build } = await buildFor(output, board, flags, loaded, talk);
-    target = await startBuild(board, build, expectedModel(plan), (line) => output.note(line));
+    expected = expectedModel(plan);
+    target = await startBuild(board, build, expected, note);
   }
   const progress = startProgress({ stream: output.stderr, label: 'seeds', total: flags.images });
   try {
@@ -42,10 +67,20 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
       firstSeed: flags.seed,
       count: flags.images,
       keepGoing: flags.keepGoing === true,
+      diagnose: (finding) =>
+        diagnose(target, golden, finding, {
+          constants: expected.constants,
+          ...(generatorNote === undefined ? {} : { generatorNote }),
+        }),
       onProgress: (done, mismatches) => progress.update(done, mismatches === 0 ? 'equal' : `${mismatches} mismatches`),
     });
     progress.stop();
-    output.say(flags.json === true ? verifyResultJson(result) : formatVerifyResult(result));
+    const replay = result.equal ? undefined : replayCommand(flags, result.mismatches[0].seed);
+    if (flags.json === true) output.say(verifyResultJson({ ...result, ...(replay === undefined ? {} : { replay }) }));
+    else {
+      output.say(formatVerifyResult(result));
+      if (replay !== undefined) output.say(`replay: ${replay}`);
+    }
     if (!result.equal) throw new FsvaeError('mismatch', `${target.name} does not give the golden model's bits`);
   } finally {
     progress.stop();
