@@ -16,6 +16,7 @@ import { simulateCommand } from './commands/simulate.js';
 import { streamCommand } from './commands/stream.js';
 import { trainCommand } from './commands/train.js';
 import { verifyCommand } from './commands/verify.js';
+import { viewCommand } from './commands/view.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { Output, type Terminal } from './terminal.js';
 
@@ -52,6 +53,7 @@ export function makeProgram(terminal: Terminal): Command {
   simulateCommand(program, output);
   streamCommand(program, output);
   verifyCommand(program, output);
+  viewCommand(program, output);
   sampleCommand(program, output);
   quantizeCommand(program, output);
   inspectCommand(program, output);

@@ -10,7 +10,7 @@ import { requireQemu } from '../emulator/qemu.js';
 import type { BoardClient } from '../harness/client.js';
 import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
-import { startBoardProcess } from '../harness/process.js';
+import { type BoardProcess, startBoardProcess } from '../harness/process.js';
 import { connectBoard } from '../harness/serial.js';
 import { SerialTarget } from '../harness/serial-target.js';
 import type { Target } from '../harness/target.js';
@@ -118,20 +118,21 @@ async function damageOf(client: BoardClient, constants: readonly ExpectedConstan
   }
 }
 
-/** Starts a build that needs no hardware: in its emulator, or as a program of this machine. Closing ends it. */
+/** Starts a build that needs no hardware: in its emulator, or as a program of this machine. */
+export function startBoard(board: Board, build: Build): Promise<BoardProcess> {
+  return board.memory === null
+    ? startBoardProcess(build.programPath, [])
+    : startBoardProcess(process.execPath, emulatorCommand(board, build));
+}
+
+/** The same, opened and asked who it is. Closing ends it. */
 export async function startBuild(
   board: Board,
   build: Build,
   expected: ExpectedModel,
   note: (line: string) => void,
 ): Promise<Target> {
-  let command = build.programPath;
-  let args: string[] = [];
-  if (board.memory !== null) {
-    command = process.execPath;
-    args = emulatorCommand(board, build);
-  }
-  const running = await startBoardProcess(command, args);
+  const running = await startBoard(board, build);
   try {
     const target = await openPort(running.path, board.link.baud, expected, note, HELLO_MS);
     return closingBoth(target, () => running.close());

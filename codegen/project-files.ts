@@ -3,7 +3,7 @@
  * and runs in a browser; project.ts writes and builds what comes out.
  */
 
-import type { Board } from '../boards/board.js';
+import type { Board } from '../boards/description.js';
 import type { IntegerModel } from '../runtime-ts/model.js';
 import { emitLibrary, type Files } from './emit/emit.js';
 import { copiedFiles, namesIn, renderTemplate, type Templates } from './emit/render.js';

@@ -6,6 +6,9 @@
 import type { Arena } from '../codegen/plan/arena.js';
 import type { MemoryBudget } from '../codegen/plan/budget.js';
 
+/** Colours of parts, --tone0 and so on. Neighbours differ; a legend tells which is which. */
+const TONES = 8;
+
 /** Text in HTML: names of layers and models come from files of others. */
 export function escapeHtml(text: string): string {
   const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
@@ -82,8 +85,8 @@ export function textTable(caption: string, columns: readonly string[], rows: rea
 }
 
 /**
- * Spikes of one row of neurons over time, as the paper's figure 9: channels downwards in the order of the network, steps
- * to the right.
+ * Spikes of one row of neurons over time, as the paper's figure 9: channels to the right, steps downwards (a phone is
+ * narrow, and there are more channels than steps, but what fires together stands side by side).
  *
  * @param spikes T * channels, time-major, 0 or 1
  */
@@ -99,11 +102,10 @@ export function rasterChart(spikes: Uint8Array, timeSteps: number, channels: num
   }
   const label = `${fired} spikes of ${channels} channels in ${timeSteps} steps`;
   return (
-    `<figure class="raster"><div class="plot"><span class="axis y">step</span>` +
+    `<figure class="raster"><div class="axis x"><span>steps downwards, channels to the right</span><span>${label}</span></div>` +
     `<svg viewBox="0 0 ${channels} ${timeSteps}" preserveAspectRatio="none" role="img" aria-label="${label}">` +
     `<path class="grid" d="${Array.from({ length: timeSteps - 1 }, (_, i) => `M0 ${i + 1}h${channels}`).join('')}"/>` +
-    `<path class="spikes" d="${path}"/></svg></div>` +
-    `<div class="axis x"><span>channel 0</span><span>${label}</span><span>${channels - 1}</span></div></figure>`
+    `<path class="spikes" d="${path}"/></svg></figure>`
   );
 }
 
@@ -147,7 +149,7 @@ export function arenaMap({ bytes, buffers }: Arena, phases: readonly string[]): 
       `left:${share(first / phases.length)};width:${share((last + 1 - first) / phases.length)};` +
       `top:${share(offset / bytes)};height:${share(size / bytes)}`;
     const what = `${name}: ${whole(size)} bytes at ${whole(offset)}, ${phases[first]} to ${phases[last]}`;
-    return `<span class="buffer tone${i % 4}" style="${place}" title="${escapeHtml(what)}">${size > bytes / 24 ? escapeHtml(name) : ''}</span>`;
+    return `<span class="buffer tone${i % TONES}" style="${place}" title="${escapeHtml(what)}">${size > bytes / 24 ? escapeHtml(name) : ''}</span>`;
   });
   const heads = phases.map((phase) => `<span>${escapeHtml(phase)}</span>`).join('');
   const list = buffers.map(({ name, bytes: size, offset, first, last }) => [
@@ -175,11 +177,11 @@ export function stackedBar(
   const full = Math.max(available, used);
   const segments = parts.map(
     ({ name, bytes }, i) =>
-      `<i class="tone${i % 4}" style="width:${share(bytes / full)}" title="${escapeHtml(`${name}: ${whole(bytes)} bytes`)}"></i>`,
+      `<i class="tone${i % TONES}" style="width:${share(bytes / full)}" title="${escapeHtml(`${name}: ${whole(bytes)} bytes`)}"></i>`,
   );
   const legend = parts.map(
     ({ name, bytes }, i) =>
-      `<li><i class="tone${i % 4}"></i><span>${escapeHtml(name)}</span> <b>${whole(bytes)}</b></li>`,
+      `<li><i class="tone${i % TONES}"></i><span>${escapeHtml(name)}</span> <b>${whole(bytes)}</b></li>`,
   );
   const left = available - used;
   return (
@@ -198,7 +200,7 @@ export function budgetBar(title: string, { lines, available }: MemoryBudget): st
   );
 }
 
-/** Colours are custom properties of whoever includes it: --ink, --muted, --line, --accent, --tone0 to --tone3. */
+/** Colours are custom properties of whoever includes it: --ink, --muted, --line, --accent, --tone0 to --tone7. */
 export const CHART_STYLE = `
 table.bars,table.plain{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.875rem}
 table.bars caption,table.plain caption{text-align:left;color:var(--muted);padding-bottom:.4rem;font-size:.8125rem}
@@ -217,17 +219,15 @@ table.rates td.bar .track{width:calc(100% - 4rem)}table.rates td.bar .value{widt
 svg.spark{display:block;width:100%;min-width:3rem;height:1.1rem}
 svg.spark polyline{fill:none;stroke:var(--accent);stroke-width:1.5;vector-effect:non-scaling-stroke}
 figure{margin:0}figcaption{color:var(--muted);font-size:.8125rem;margin:.4rem 0}
-figure.raster .plot{position:relative}
 figure.raster svg{display:block;width:100%;height:14rem;background:var(--well);border:1px solid var(--line)}
 figure.raster .grid{stroke:var(--line);stroke-width:1;vector-effect:non-scaling-stroke;fill:none}
 figure.raster .spikes{fill:var(--accent)}
-.axis{color:var(--muted);font-size:.75rem}.axis.x{display:flex;justify-content:space-between;gap:1rem;margin-top:.3rem}
-.axis.y{position:absolute;left:.35rem;top:.25rem;background:var(--well);padding:0 .25rem}
+.axis{color:var(--muted);font-size:.75rem}.axis.x{display:flex;justify-content:space-between;flex-wrap:wrap;gap:0 1rem;margin-bottom:.3rem}
 figure.arena .phases{display:grid;grid-template-columns:repeat(var(--phases),1fr);font-size:.6875rem;color:var(--muted)}
 figure.arena .phases span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;padding:0 .25rem .25rem}
 figure.arena .map{position:relative;height:20rem;background:var(--well);border:1px solid var(--line)}
 figure.arena .buffer{position:absolute;overflow:hidden;font-size:.6875rem;line-height:1.1;padding:.15rem .3rem;box-sizing:border-box;border:1px solid var(--panel);color:var(--on-tone);text-overflow:ellipsis;white-space:nowrap}
-.tone0{background:var(--tone0)}.tone1{background:var(--tone1)}.tone2{background:var(--tone2)}.tone3{background:var(--tone3)}
+${Array.from({ length: TONES }, (_, i) => `.tone${i}{background:var(--tone${i})}`).join('')}
 figure.stack{margin:.5rem 0 1rem}
 figure.stack figcaption b{color:var(--ink)}
 figure.stack .bar{display:flex;height:1.1rem;background:var(--track);border-radius:2px;overflow:hidden}
@@ -241,6 +241,6 @@ details summary{cursor:pointer;color:var(--muted);font-size:.8125rem;padding:.3r
 
 /** Light and dark, for the report and the page. */
 export const PALETTE = `
-:root{color-scheme:light dark;--paper:#fbfbf9;--panel:#fff;--well:#f5f5f1;--ink:#1b2023;--muted:#5a646b;--line:#e0e1dc;--track:#ecece7;--control:#8b9499;--accent:#0a6b68;--good:#14713f;--bad:#b3261e;--tone0:#0a6b68;--tone1:#4f6d9a;--tone2:#8a5a83;--tone3:#7a6a32;--on-tone:#fff}
-@media (prefers-color-scheme:dark){:root{--paper:#101415;--panel:#161b1d;--well:#0c1011;--ink:#e7ebec;--muted:#9daab0;--line:#2a3235;--track:#232b2e;--control:#6b777d;--accent:#55c7bf;--good:#63d18f;--bad:#ff8f86;--tone0:#55c7bf;--tone1:#8fb0e0;--tone2:#d09cc8;--tone3:#cdb96a;--on-tone:#101415}}
+:root{color-scheme:light dark;--paper:#fbfbf9;--panel:#fff;--well:#f5f5f1;--ink:#1b2023;--muted:#5a646b;--line:#e0e1dc;--track:#ecece7;--control:#8b9499;--accent:#0a6b68;--good:#14713f;--bad:#b3261e;--tone0:#0a6b68;--tone1:#3f6296;--tone2:#8a4f7d;--tone3:#7a6420;--tone4:#5b7f3a;--tone5:#a2543c;--tone6:#5d5aa8;--tone7:#6b7177;--on-tone:#fff}
+@media (prefers-color-scheme:dark){:root{--paper:#101415;--panel:#161b1d;--well:#0c1011;--ink:#e7ebec;--muted:#9daab0;--line:#2a3235;--track:#232b2e;--control:#6b777d;--accent:#55c7bf;--good:#63d18f;--bad:#ff8f86;--tone0:#55c7bf;--tone1:#86aee8;--tone2:#d79bcb;--tone3:#d3bb62;--tone4:#a3cc7d;--tone5:#eb9c82;--tone6:#aeaaf0;--tone7:#a9b2b8;--on-tone:#101415}}
 `;

@@ -70,7 +70,7 @@ export function cycleChart(
 }
 
 /** Flash by layer, then the program. */
-export function flashBar(summary: Summary): string {
+function flashBar(summary: Summary): string {
   const { budget } = summary;
   const constants = summary.layers.map(({ name, flashBytes }) => ({ name, bytes: flashBytes }));
   const program = budget === undefined ? [] : budget.flash.lines.slice(1).map(({ what, bytes }) => ({ name: what, bytes }));
@@ -79,14 +79,10 @@ export function flashBar(summary: Summary): string {
   return stackedBar('Flash', all, budget?.flash.available ?? used);
 }
 
-export function memorySection(summary: Summary): string {
+/** Flash and RAM, each as one bar with its parts. */
+export function memoryBars(summary: Summary): string {
   const { budget } = summary;
-  return [
-    flashBar(summary),
-    budget === undefined ? '' : budgetBar('RAM', budget.ram),
-    '<h3>Arena over an image</h3>',
-    arenaMap(summary.arena, summary.phases),
-  ].join('\n');
+  return flashBar(summary) + (budget === undefined ? '' : budgetBar('RAM', budget.ram));
 }
 
 export function quantizationSection(report: QuantizationReport): string {
@@ -161,7 +157,14 @@ export function htmlReport(parts: ReportParts): string {
       linked === undefined
         ? ''
         : `<p class="muted">Linked: flash ${whole(linked.flashUsed)} bytes, RAM ${whole(linked.ramUsed)} bytes.</p>`;
-    sections.push(section('Memory', fitText(summary), memorySection(summary), link));
+    sections.push(section(
+        'Memory',
+        fitText(summary),
+        memoryBars(summary),
+        link,
+        '<h3>The arena while an image is drawn</h3>',
+        arenaMap(summary.arena, summary.phases),
+      ));
     sections.push(
       section(
         'Layers',

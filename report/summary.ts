@@ -1,6 +1,6 @@
 /** A model on a board in numbers, as reports and the page show it. Plain data: it can be sent to another thread. */
 
-import type { Board } from '../boards/board.js';
+import type { Board } from '../boards/description.js';
 import { denseOperations } from '../codegen/emit/view.js';
 import type { Budget } from '../codegen/plan/budget.js';
 import { type FlashCache, predictCost } from '../codegen/plan/cost.js';

@@ -1,7 +1,7 @@
 /** Links to boards: the emulated one, one at a serial port of this machine, one behind the server of this page. */
 
 import type { ByteTransport } from '../../harness/transport.js';
-import { BOARD_IN, BOARD_OUT } from '../../report/page-data.js';
+import { BOARD_IN, BOARD_OUT } from '../../harness/page-data.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { BoardEvent, BoardMethods } from '../workers/board.js';
 import { WorkerLink } from './worker-link.js';

@@ -1,14 +1,14 @@
 /** The page: what its controls do, and who draws what. The work is done in workers. */
 
-import type { Board } from '../../boards/board.js';
+import type { Board } from '../../boards/description.js';
 import { decodeUf2 } from '../../codegen/image/uf2.js';
 import { BoardClient } from '../../harness/client.js';
 import { checkIdentity } from '../../harness/identity.js';
 import { SerialTarget } from '../../harness/serial-target.js';
 import type { ByteTransport } from '../../harness/transport.js';
-import { CHART_STYLE, PALETTE, rasterChart, rateChart, whole } from '../../report/charts.js';
-import { cycleChart, memorySection } from '../../report/html.js';
-import { ABOUT, FIRMWARE, MODEL, type PageAbout } from '../../report/page-data.js';
+import { arenaMap, CHART_STYLE, PALETTE, rasterChart, rateChart, whole } from '../../report/charts.js';
+import { cycleChart, memoryBars } from '../../report/html.js';
+import { ABOUT, FIRMWARE, MODEL, type PageAbout } from '../../harness/page-data.js';
 import type { Summary } from '../../report/summary.js';
 import type { GoldenMethods, LoadedGolden, Observation } from '../workers/golden.js';
 import type { ModelMethods } from '../workers/models.js';
@@ -52,6 +52,7 @@ const ui = {
   raster: at('raster'),
   cycles: at('cycles'),
   memory: at('memory'),
+  arena: at('arena'),
   file: at<HTMLInputElement>('file'),
   drop: at('drop'),
   bits: at<HTMLSelectElement>('bits'),
@@ -189,14 +190,13 @@ async function drawAndCompare(board: Connected, of: bigint): Promise<void> {
     const { image, cycles } = await board.target.sample(of);
     ui.progress.hidden = true;
     if (board !== connected) return;
-    paint(ui.board, image, board.target.shape, `${board.title}, seed ${of}`);
+    paint(ui.board, image, shape(), `${board.title}, seed ${of}`);
     ui.board.classList.remove('drawing');
     imageCycles = Number(cycles);
     ui.boardNote.textContent = timeText(of, imageCycles, board.target.cyclesPerSecond);
     const expected = await observe(of);
     const judge = (trace?: Awaited<ReturnType<SerialTarget['trace']>>): Verdict => {
-      const { layerNames, imageSize } = { ...golden, imageSize: golden.config.imageSize };
-      const verdict = compare(of, expected, image, imageSize, trace, layerNames);
+      const verdict = compare(of, expected, image, golden.config.imageSize, trace, golden.layerNames);
       const more = trace === undefined && verdict.kind === 'exact' && !running ? ['comparing every spike'] : [];
       showVerdict(verdict.kind, verdict.title, [`seed ${of}`, ...verdict.lines, ...more]);
       return verdict;
@@ -435,7 +435,8 @@ async function summarizeFor(board: Board): Promise<void> {
   if (name !== modelName) return;
   summary = found;
   ui.cycles.innerHTML = cycleChart(found.predicted, measured);
-  ui.memory.innerHTML = memorySection(found);
+  ui.memory.innerHTML = memoryBars(found);
+  ui.arena.innerHTML = arenaMap(found.arena, found.phases);
 }
 
 function projectBoard(): Board {
@@ -483,9 +484,6 @@ async function readOwn(): Promise<void> {
     await useModel(read.name, read.file);
     ui.quality.innerHTML = read.quality;
     ui.shipped.hidden = false;
-    ui.ownNote.textContent =
-      `${read.name} draws above. To see it on the emulated Pico, build the C project (its README-less folder needs only ` +
-      'a compiler, or use the command line) and drop the .uf2 file here.';
     ui.ownNote.textContent =
       `The golden model now draws with ${read.name}. For the emulated Pico, build its firmware with ` +
       `fsvae-codegen --board rp2040 --model ${own.name} and drop the .uf2 file on this page.`;

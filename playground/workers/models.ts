@@ -1,7 +1,7 @@
 /** From a checkpoint to an integer model, its plan and its C project, beside the page; the command line's own code. */
 
 import { zipSync } from 'fflate';
-import type { Board } from '../../boards/board.js';
+import type { Board } from '../../boards/description.js';
 import { parseCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { readFloatModel } from '../../codegen/float/network.js';
 import { printableName } from '../../codegen/emit/view.js';

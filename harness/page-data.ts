@@ -3,7 +3,7 @@
  * a static host serves the shipped model's, `fsvae-codegen view` that of the model it was given.
  */
 
-import type { Board } from '../boards/board.js';
+import type { Board } from '../boards/description.js';
 
 /** data/about.json */
 export interface PageAbout {
