@@ -34,6 +34,8 @@ export interface PageServer {
 /** A request to a board is a few hundred bytes: the largest is a latent. */
 const MOST_POSTED_BYTES = 64 << 10;
 const TOKEN_BYTES = 18;
+/** How long a browser may take to read what is left when the server ends, in milliseconds. */
+const CLOSING_MS = 300;
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -145,8 +147,11 @@ export async function servePage({ files, board, port }: PageServerOptions): Prom
     boardGone,
     close: () =>
       new Promise((resolve) => {
+        // The page's stream ends as a whole response; what is still open after that is cut.
+        reader?.end();
         server.close(() => resolve());
-        server.closeAllConnections();
+        server.closeIdleConnections();
+        setTimeout(() => server.closeAllConnections(), CLOSING_MS).unref();
       }),
   };
 }

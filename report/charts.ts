@@ -85,8 +85,8 @@ export function textTable(caption: string, columns: readonly string[], rows: rea
 }
 
 /**
- * Spikes of one row of neurons over time, as the paper's figure 9: channels to the right, steps downwards (a phone is
- * narrow, and there are more channels than steps, but what fires together stands side by side).
+ * Spikes of one row of neurons over time, as the paper's figure 9. Channels go to the right and steps downwards, because
+ * there are many more channels than steps.
  *
  * @param spikes T * channels, time-major, 0 or 1
  */

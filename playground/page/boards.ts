@@ -7,10 +7,17 @@ import type { BoardEvent, BoardMethods } from '../workers/board.js';
 import { WorkerLink } from './worker-link.js';
 
 /** What all links have: who listens, and that the end is told once. */
-abstract class Link implements ByteTransport {
+export abstract class Link implements ByteTransport {
+  /** Resolves when the link is lost or closed. */
+  readonly gone: Promise<void>;
+  private tellGone: () => void = () => undefined;
   private bytesListener: (bytes: Uint8Array) => void = () => undefined;
   private closeListener: () => void = () => undefined;
   private closed = false;
+
+  constructor() {
+    this.gone = new Promise((resolve) => (this.tellGone = resolve));
+  }
 
   abstract readonly name: string;
   abstract write(bytes: Uint8Array): Promise<void>;
@@ -38,6 +45,7 @@ abstract class Link implements ByteTransport {
     if (this.closed) return;
     this.closed = true;
     this.closeListener();
+    this.tellGone();
   }
 
   /** Passes on what a stream brings, until it ends. */

@@ -5,14 +5,13 @@ import { decodeUf2 } from '../../codegen/image/uf2.js';
 import { BoardClient } from '../../harness/client.js';
 import { checkIdentity } from '../../harness/identity.js';
 import { SerialTarget } from '../../harness/serial-target.js';
-import type { ByteTransport } from '../../harness/transport.js';
 import { arenaMap, CHART_STYLE, PALETTE, rasterChart, rateChart, whole } from '../../report/charts.js';
 import { cycleChart, memoryBars } from '../../report/html.js';
 import { ABOUT, FIRMWARE, MODEL, type PageAbout } from '../../harness/page-data.js';
 import type { Summary } from '../../report/summary.js';
 import type { GoldenMethods, LoadedGolden, Observation } from '../workers/golden.js';
 import type { ModelMethods } from '../workers/models.js';
-import { EmulatedBoard, SerialBoard, ServedBoard, webSerial } from './boards.js';
+import { EmulatedBoard, type Link, SerialBoard, ServedBoard, webSerial } from './boards.js';
 import { compare, type Verdict } from './comparison.js';
 import { paint } from './pictures.js';
 import { parseSeed, seedAfter } from './seed.js';
@@ -325,7 +324,7 @@ async function disconnect(): Promise<void> {
 }
 
 /** @param open gives the link, or undefined when the user chose none */
-async function connect(title: string, open: () => Promise<ByteTransport | undefined>, answerMs?: number): Promise<void> {
+async function connect(title: string, open: () => Promise<Link | undefined>, answerMs?: number): Promise<void> {
   setRunning(false);
   await disconnect();
   const mine = connection;
@@ -351,6 +350,14 @@ async function connect(title: string, open: () => Promise<ByteTransport | undefi
     const target = await SerialTarget.of(client);
     if (mine !== connection) return;
     connected = { client, target, title };
+    void transport.gone.then(() => {
+      if (mine !== connection) return;
+      connected = undefined;
+      setRunning(false);
+      ui.progress.hidden = true;
+      ui.boardNote.textContent = 'gone';
+      showVerdict('differs', 'Board gone', ['it was unplugged or reset, or the program behind this page ended']);
+    });
     await draw(seed);
   } catch (error) {
     if (mine !== connection) return;
