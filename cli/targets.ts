@@ -23,7 +23,7 @@ import type { LoadedModel } from './load-model.js';
  *
  * @throws FsvaeError `usage` for a board without an emulator; `toolchain` when the emulator is not installed
  */
-function emulatorCommand(board: Board, build: Build): string[] {
+function emulatorCommand(board: Board, build: Build, waits: boolean): string[] {
   const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
   if (board.emulator === 'qemu') {
     requireQemu();
@@ -31,7 +31,13 @@ function emulatorCommand(board: Board, build: Build): string[] {
   }
   const link = board.link.kind === 'usb' ? ['--usb'] : [];
   if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {
-    return [script('rp2040-process'), build.image.uf2Path, String(board.memory!.flash.bytes), ...link];
+    return [
+      script('rp2040-process'),
+      build.image.uf2Path,
+      String(board.memory!.flash.bytes),
+      ...link,
+      ...(waits ? ['--xip'] : []),
+    ];
   }
   throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
 }
@@ -118,11 +124,15 @@ async function damageOf(client: BoardClient, constants: readonly ExpectedConstan
   }
 }
 
-/** Starts a build that needs no hardware: in its emulator, or as a program of this machine. */
-export function startBoard(board: Board, build: Build): Promise<BoardProcess> {
+/**
+ * Starts a build that needs no hardware: in its emulator, or as a program of this machine.
+ *
+ * @param waits an emulated RP2040 counts waits for flash too
+ */
+export function startBoard(board: Board, build: Build, waits = false): Promise<BoardProcess> {
   return board.memory === null
     ? startBoardProcess(build.programPath, [])
-    : startBoardProcess(process.execPath, emulatorCommand(board, build));
+    : startBoardProcess(process.execPath, emulatorCommand(board, build, waits));
 }
 
 /** The same, opened and asked who it is. Closing ends it. */
@@ -131,8 +141,9 @@ export async function startBuild(
   build: Build,
   expected: ExpectedModel,
   note: (line: string) => void,
+  waits = false,
 ): Promise<Target> {
-  const running = await startBoard(board, build);
+  const running = await startBoard(board, build, waits);
   try {
     const target = await openPort(running.path, board.link.baud, expected, note, HELLO_MS);
     return closingBoth(target, () => running.close());
@@ -153,6 +164,7 @@ function closingBoth(target: Target, end: () => Promise<void>): Target {
     trace: (seed) => target.trace(seed),
     spikes: (seed, layer, step) => target.spikes(seed, layer, step),
     membranes: (seed, layer, step, first, count) => target.membranes(seed, layer, step, first, count),
+    ...(target.layerCycles === undefined ? {} : { layerCycles: () => target.layerCycles!() }),
     ...(target.constants === undefined ? {} : { constants: (request) => target.constants!(request) }),
     close: async () => {
       await target.close();

@@ -76,7 +76,10 @@ export function makeProjectFiles(plan: Plan, board: Board, templates: Templates,
   copy(`ports/${board.port}`, 'port/');
   for (const name of namesIn(templates, `ports/${board.port}`)) {
     if (name.endsWith('.hbs')) {
-      files.set(`port/${name.slice(0, -'.hbs'.length)}`, renderTemplate(templates, `ports/${board.port}/${name}`, view));
+      files.set(
+        `port/${name.slice(0, -'.hbs'.length)}`,
+        renderTemplate(templates, `ports/${board.port}/${name}`, view),
+      );
     }
   }
   return files;

@@ -11,7 +11,13 @@ const TONES = 8;
 
 /** Text in HTML: names of layers and models come from files of others. */
 export function escapeHtml(text: string): string {
-  const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+  const entities: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  };
   return text.replace(/[&<>"']/g, (character) => entities[character]);
 }
 
@@ -64,10 +70,16 @@ export function barChart({ caption, columns, rows, full }: BarChart): string {
       `${(more ?? []).map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`
     );
   });
-  return (
+  const table =
     `<table class="bars"><caption>${escapeHtml(caption)}</caption>` +
-    `<thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table>`
-  );
+    `<thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table>`;
+  // With further columns it may be wider than a phone.
+  return columns.length > 2 ? scrolled(caption, table) : table;
+}
+
+/** What is wider than its place scrolls by itself, by keyboard too. */
+function scrolled(label: string, table: string): string {
+  return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(label)}">${table}</div>`;
 }
 
 /** A plain table of text; the first column heads its rows. */
@@ -77,10 +89,10 @@ export function textTable(caption: string, columns: readonly string[], rows: rea
     ([first, ...cells]) =>
       `<tr><th scope="row">${escapeHtml(first)}</th>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`,
   );
-  return (
-    `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}">` +
+  return scrolled(
+    caption,
     `<table class="plain"><caption>${escapeHtml(caption)}</caption>` +
-    `<thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table></div>`
+      `<thead><tr>${head}</tr></thead><tbody>${body.join('')}</tbody></table>`,
   );
 }
 
@@ -186,7 +198,7 @@ export function stackedBar(
   const left = available - used;
   return (
     `<figure class="stack"><figcaption><b>${escapeHtml(title)}</b> ${whole(used)} of ${whole(available)} bytes, ` +
-    `${percent(used / available)}${left < 0 ? `: ${whole(-left)} too many` : ''}</figcaption>` +
+    `${percent(used / Math.max(1, available))}${left < 0 ? `: ${whole(-left)} too many` : ''}</figcaption>` +
     `<div class="bar" aria-hidden="true">${segments.join('')}</div><ul>${legend.join('')}</ul></figure>`
   );
 }
@@ -207,7 +219,8 @@ table.bars caption,table.plain caption{text-align:left;color:var(--muted);paddin
 table.bars th,table.plain th{text-align:left;font-weight:400;padding:.22rem .75rem .22rem 0;white-space:nowrap}
 table.bars thead th,table.plain thead th{color:var(--muted);font-size:.75rem;border-bottom:1px solid var(--line)}
 table.bars td,table.plain td{padding:.22rem 0 .22rem .75rem;white-space:nowrap}
-table.bars td.bar{width:60%;padding-left:0}
+table.bars td.bar{width:60%;min-width:11rem;padding-left:0}
+.scroll+.scroll{margin-top:1.25rem}
 table.plain td,table.plain thead th+th{text-align:right}
 td.bar{position:relative}
 td.bar .track{display:inline-block;position:relative;width:calc(100% - 6.2rem);height:.62rem;vertical-align:baseline;background:var(--track);border-radius:2px}

@@ -29,7 +29,7 @@ export interface ReportParts {
   /** Mean of an image's work, counted by the golden model. */
   readonly activity?: ImageWork;
   /** Cycles by row of a trace, then the readout, as the board counted them for its last image. */
-  readonly measured?: { readonly target: string; readonly cycles: readonly number[] };
+  readonly measured?: readonly number[];
   /** A picture of samples: a PNG file. */
   readonly samples?: { readonly png: Uint8Array; readonly text: string };
   /** What was compared, as the terminal says it; and whether every bit was right. */
@@ -46,25 +46,36 @@ function section(title: string, ...content: readonly string[]): string {
   return `<section><h2>${escapeHtml(title)}</h2>${content.join('\n')}</section>`;
 }
 
-/** Cycles by layer: bars are measured, marks predicted; without a measurement, bars are predicted. */
+/** The core that cycles are predicted for: codegen/plan/cost.ts. */
+export const PREDICTED_CORE = 'cortex-m0plus';
+
+/**
+ * Cycles by layer: bars are measured, and marks predicted where the board has the core that predictions are for; without
+ * a measurement, bars are predicted.
+ *
+ * @param core the measured board's
+ */
 export function cycleChart(
-  predicted: readonly { readonly name: string; readonly cycles: number }[],
+  predicted: Summary['predicted'],
   measured: readonly number[] | undefined,
+  core: string,
 ): string {
+  const marks = measured !== undefined && core === PREDICTED_CORE;
   const shown = measured ?? predicted.map(({ cycles }) => cycles);
   const total = shown.reduce((sum, cycles) => sum + cycles, 0);
   const million = (cycles: number): string => `${(cycles / 1e6).toFixed(2)} M`;
   return barChart({
     caption:
       measured === undefined
-        ? `Predicted for one Cortex-M0+ core: ${whole(total)} cycles an image`
-        : `Measured by the board: ${whole(total)} cycles; the mark is what is predicted for one core`,
+        ? `Predicted for one Cortex-M0+ core that reads flash as the RP2040 does: ${whole(total)} cycles an image`
+        : `Measured by the board: ${whole(total)} cycles for its last image` +
+          (marks ? '; the mark is what is predicted for one core' : ''),
     columns: ['layer', 'cycles'],
     rows: predicted.map(({ name, cycles }, row) => ({
       label: name,
       value: shown[row],
       text: million(shown[row]),
-      ...(measured === undefined ? {} : { mark: cycles }),
+      ...(marks ? { mark: cycles } : {}),
     })),
   });
 }
@@ -73,7 +84,8 @@ export function cycleChart(
 function flashBar(summary: Summary): string {
   const { budget } = summary;
   const constants = summary.layers.map(({ name, flashBytes }) => ({ name, bytes: flashBytes }));
-  const program = budget === undefined ? [] : budget.flash.lines.slice(1).map(({ what, bytes }) => ({ name: what, bytes }));
+  const program =
+    budget === undefined ? [] : budget.flash.lines.slice(1).map(({ what, bytes }) => ({ name: what, bytes }));
   const all = [...constants, ...program];
   const used = all.reduce((sum, { bytes }) => sum + bytes, 0);
   return stackedBar('Flash', all, budget?.flash.available ?? used);
@@ -108,10 +120,7 @@ export function quantizationSection(report: QuantizationReport): string {
     textTable(
       'Error of the image in grey levels of 255; squared for images in -1 .. 1',
       ['given', 'mean', 'largest', 'mean squared'],
-      [
-        image("the float decoder's last spikes", report.readoutError),
-        image('the same latent', report.decoderError),
-      ],
+      [image("the float decoder's last spikes", report.readoutError), image('the same latent', report.decoderError)],
     ),
   ].join('\n');
 }
@@ -130,7 +139,7 @@ main{max-width:60rem;margin:0 auto;padding:2rem 1rem 4rem}
 h1{font-size:1.6rem;font-weight:600;margin:0 0 .25rem;letter-spacing:-.01em}h2{font-size:1.1rem;font-weight:600;margin:0 0 .75rem}
 h3{font-size:.95rem;font-weight:600;margin:1.25rem 0 .5rem}
 section{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:1.1rem 1.25rem;margin:1rem 0}
-p{margin:.3rem 0}.muted{color:var(--muted)}code,pre{font:.8125rem/1.5 ui-monospace,monospace;overflow-wrap:anywhere;white-space:pre-wrap}
+p{margin:.3rem 0}.muted{color:var(--muted);font-size:.9375rem}code,pre{font:.8125rem/1.5 ui-monospace,monospace;overflow-wrap:anywhere;white-space:pre-wrap}
 .good{color:var(--good)}.bad{color:var(--bad)}img{max-width:100%;image-rendering:pixelated;border:1px solid var(--line)}
 `;
 
@@ -145,26 +154,26 @@ export function htmlReport(parts: ReportParts): string {
         ? ''
         : `<img alt="${escapeHtml(samples.text)}" src="data:image/png;base64,${base64(samples.png)}"><p class="muted">${escapeHtml(samples.text)}</p>`;
     const said =
-      verdict === undefined
-        ? ''
-        : `<pre class="${verdict.exact ? 'good' : 'bad'}">${escapeHtml(verdict.text)}</pre>`;
+      verdict === undefined ? '' : `<pre class="${verdict.exact ? 'good' : 'bad'}">${escapeHtml(verdict.text)}</pre>`;
     sections.push(section('Samples', picture, said));
   }
   if (quantization !== undefined) sections.push(section('Quantization', quantizationSection(quantization)));
   if (summary !== undefined) {
-    sections.push(section('Cycles', cycleChart(summary.predicted, measured?.cycles)));
+    sections.push(section('Cycles', cycleChart(summary.predicted, measured, summary.board.core)));
     const link =
       linked === undefined
         ? ''
         : `<p class="muted">Linked: flash ${whole(linked.flashUsed)} bytes, RAM ${whole(linked.ramUsed)} bytes.</p>`;
-    sections.push(section(
+    sections.push(
+      section(
         'Memory',
         fitText(summary),
         memoryBars(summary),
         link,
         '<h3>The arena while an image is drawn</h3>',
         arenaMap(summary.arena, summary.phases),
-      ));
+      ),
+    );
     sections.push(
       section(
         'Layers',

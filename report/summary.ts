@@ -25,7 +25,7 @@ export interface LayerSummary {
 
 export interface Summary {
   readonly model: { readonly name: string; readonly hash: string; readonly config: ModelConfig };
-  readonly board: { readonly name: string; readonly title: string; readonly clockHz: number };
+  readonly board: { readonly name: string; readonly title: string; readonly core: string };
   /** The spiking layers, then the readout. */
   readonly layers: readonly LayerSummary[];
   readonly arena: { readonly bytes: number; readonly buffers: readonly PlacedBuffer[] };
@@ -52,7 +52,7 @@ export function summarize(plan: Plan, board: Board, work: ImageWork, cache: Flas
   const { readout } = model;
   return {
     model: { name: plan.modelName, hash: plan.modelHash, config: model.config },
-    board: { name: board.name, title: board.title, clockHz: board.clockHz },
+    board: { name: board.name, title: board.title, core: board.core },
     layers: [
       ...spiking.map((layer) => ({
         name: layer.name,

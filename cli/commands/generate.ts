@@ -4,15 +4,22 @@ import type { Command } from 'commander';
 import { loadBoard } from '../../boards/board.js';
 import { buildFor, describeModel } from '../build.js';
 import { loadModel } from '../load-model.js';
-import { type BuildFlags, withBuild } from '../options.js';
+import { type BuildFlags, type ReportFlags, withBuild, withReport } from '../options.js';
+import { writeReport } from '../report.js';
 import type { Output } from '../terminal.js';
 
-async function generate(output: Output, flags: BuildFlags & { json?: boolean }): Promise<void> {
+async function generate(output: Output, flags: BuildFlags & ReportFlags & { json?: boolean }): Promise<void> {
   const board = loadBoard(flags.board); // before the model is read: a wrong name costs no wait
   const loaded = loadModel(flags);
   const talk = output.talker(flags);
   talk(describeModel(loaded));
   const { plan, project, build } = await buildFor(output, board, flags, loaded, talk);
+  if (flags.report !== undefined) {
+    writeReport(output, flags.report, loaded, {
+      command: `fsvae-codegen --board ${flags.board} --model ${flags.model}`,
+      built: { plan, board, image: build.image },
+    });
+  }
   if (flags.json === true) {
     output.json({
       board: board.name,
@@ -40,10 +47,10 @@ async function generate(output: Output, flags: BuildFlags & { json?: boolean }):
 
 /** @param examples ends the help, which is the whole program's too */
 export function generateCommand(program: Command, output: Output, examples: string): void {
-  withBuild(program.command('generate', { isDefault: true }), 'required')
+  withReport(withBuild(program.command('generate', { isDefault: true }), 'required'))
     .summary('generate C and build firmware; this is what happens without a subcommand')
     .description('Generates the C project of a model for a board, and builds it.')
     .option('--json', 'one JSON object on stdout')
     .addHelpText('after', examples)
-    .action((flags: BuildFlags & { json?: boolean }) => generate(output, flags));
+    .action((flags: BuildFlags & ReportFlags & { json?: boolean }) => generate(output, flags));
 }

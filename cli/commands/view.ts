@@ -56,7 +56,7 @@ async function view(output: Output, flags: ViewFlags): Promise<void> {
   let end = (): Promise<void> => Promise.resolve();
   if (path === undefined) {
     const { build } = await buildFor(output, board, flags, loaded, talk);
-    const running = await startBoard(board, build);
+    const running = await startBoard(board, build, true);
     path = running.path;
     title = board.emulator === null ? board.title : `${board.title}, emulated`;
     end = () => running.close();

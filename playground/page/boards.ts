@@ -140,7 +140,10 @@ export class SerialBoard extends Link {
     try {
       await port.open({ baudRate });
     } catch (error) {
-      throw new FsvaeError('link', `the port does not open: ${(error as Error).message}; does another program have it?`);
+      throw new FsvaeError(
+        'link',
+        `the port does not open: ${(error as Error).message}; does another program have it?`,
+      );
     }
     return new SerialBoard(port);
   }

@@ -75,6 +75,7 @@ interface Connected {
   readonly client: BoardClient;
   readonly target: SerialTarget;
   readonly title: string;
+  readonly core: string;
 }
 
 let about: PageAbout;
@@ -108,9 +109,9 @@ function shape(): { channels: number; size: number } {
 function showVerdict(kind: Verdict['kind'] | 'waiting', title: string, lines: readonly string[]): void {
   ui.verdict.className = `verdict ${kind}`;
   ui.verdict.querySelector('strong')!.textContent = title;
-  ui.verdict.querySelector('ul')!.replaceChildren(
-    ...lines.map((line) => Object.assign(document.createElement('li'), { textContent: line })),
-  );
+  ui.verdict
+    .querySelector('ul')!
+    .replaceChildren(...lines.map((line) => Object.assign(document.createElement('li'), { textContent: line })));
 }
 
 // Samples.
@@ -203,8 +204,8 @@ async function drawAndCompare(board: Connected, of: bigint): Promise<void> {
     let verdict = judge();
     const thumbnail = keepInGallery(of, image, verdict);
     const { cycles: byLayer } = await board.client.statistics();
-    if (summary !== undefined) ui.cycles.innerHTML = cycleChart(summary.predicted, Array.from(byLayer, Number));
     measured = Array.from(byLayer, Number);
+    showCycles();
     // Tracing draws the image once more: not while the next one waits.
     if (running || wanted !== undefined) return;
     const trace = await board.target.trace(of);
@@ -223,6 +224,10 @@ async function drawAndCompare(board: Connected, of: bigint): Promise<void> {
 
 /** Cycles by layer of the board's last image. */
 let measured: number[] | undefined;
+
+function showCycles(): void {
+  if (summary !== undefined) ui.cycles.innerHTML = cycleChart(summary.predicted, measured, connected?.core ?? '');
+}
 
 function timeText(of: bigint, cycles: number, cyclesPerSecond: number | undefined): string {
   const time = cyclesPerSecond === undefined ? '' : `, ${(cycles / cyclesPerSecond).toFixed(3)} s by its own clock`;
@@ -280,7 +285,12 @@ function showStep(): void {
   const step = Number(ui.step.value);
   ui.stepValue.textContent = `${step} of ${shown.steps.length}`;
   ui.step.setAttribute('aria-valuetext', `step ${step} of ${shown.steps.length}`);
-  paint(ui.stepPicture, shown.steps[step - 1], shape(), `Image after step ${step} of ${shown.steps.length}, seed ${seed}`);
+  paint(
+    ui.stepPicture,
+    shown.steps[step - 1],
+    shape(),
+    `Image after step ${step} of ${shown.steps.length}, seed ${seed}`,
+  );
 }
 
 let playing: ReturnType<typeof setInterval> | undefined;
@@ -345,11 +355,16 @@ async function connect(title: string, open: () => Promise<Link | undefined>, ans
     const hello = await client.hello();
     if (mine !== connection) return;
     const ours = modelName === about.modelName && modelFile === shippedFile;
-    const expected = { model: modelName, modelHash: golden.hash, ...(ours ? { weightChecksums: about.weightChecksums } : {}) };
+    const expected = {
+      model: modelName,
+      modelHash: golden.hash,
+      ...(ours ? { weightChecksums: about.weightChecksums } : {}),
+    };
     checkIdentity(hello, expected, client.name);
     const target = await SerialTarget.of(client);
     if (mine !== connection) return;
-    connected = { client, target, title };
+    const core = about.boards.find(({ name }) => name === hello.board)?.core ?? '';
+    connected = { client, target, title, core };
     void transport.gone.then(() => {
       if (mine !== connection) return;
       connected = undefined;
@@ -369,7 +384,7 @@ async function connect(title: string, open: () => Promise<Link | undefined>, ans
 
 function connectEmulated(): Promise<void> {
   const board = about.boards.find(({ name }) => name === (about.firmware?.board ?? 'rp2040'));
-  if (firmware === undefined || board?.memory == null) return Promise.resolve();
+  if (firmware === undefined || board === undefined || board.memory === null) return Promise.resolve();
   const image = firmware;
   const flashBytes = board.memory.flash.bytes;
   return connect(
@@ -441,7 +456,7 @@ async function summarizeFor(board: Board): Promise<void> {
   const found = await modelWorker.call('summary', { board });
   if (name !== modelName) return;
   summary = found;
-  ui.cycles.innerHTML = cycleChart(found.predicted, measured);
+  showCycles();
   ui.memory.innerHTML = memoryBars(found);
   ui.arena.innerHTML = arenaMap(found.arena, found.phases);
 }

@@ -9,7 +9,12 @@ export interface PictureShape {
  * @param image channels * size * size bytes, channel-major; one channel is grey, the first three are red, green and blue
  * @param label what it shows, for those who do not see it
  */
-export function paint(canvas: HTMLCanvasElement, image: Uint8Array, { channels, size }: PictureShape, label: string): void {
+export function paint(
+  canvas: HTMLCanvasElement,
+  image: Uint8Array,
+  { channels, size }: PictureShape,
+  label: string,
+): void {
   canvas.width = size;
   canvas.height = size;
   const area = size * size;

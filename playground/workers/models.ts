@@ -106,7 +106,10 @@ const methods = {
       `${folder}/${path}`,
       typeof content === 'string' ? new TextEncoder().encode(content) : content,
     ]);
-    return zipSync(Object.fromEntries(entries) as Record<string, Uint8Array>, { level: 6, mtime: '1980-01-01T00:00:00' });
+    return zipSync(Object.fromEntries(entries) as Record<string, Uint8Array>, {
+      level: 6,
+      mtime: '1980-01-01T00:00:00',
+    });
   },
 };
 

@@ -7,7 +7,12 @@ import { extname, join, normalize } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 /** Path of a Chromium; undefined where there is none. */
-export const CHROMIUM = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+export const CHROMIUM = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+]
   .filter((path) => path !== undefined)
   .find((path) => existsSync(path));
 
@@ -40,7 +45,11 @@ export interface Look {
   readonly colorScheme?: 'light' | 'dark';
 }
 
-export async function open(browser: Browser, url: string, { width = 1280, height = 900, colorScheme }: Look = {}): Promise<Opened> {
+export async function open(
+  browser: Browser,
+  url: string,
+  { width = 1280, height = 900, colorScheme }: Look = {},
+): Promise<Opened> {
   const context = await browser.newContext({
     viewport: { width, height },
     ...(colorScheme === undefined ? {} : { colorScheme }),
@@ -78,7 +87,8 @@ export async function staticHost(folder: string, data: ReadonlyMap<string, Uint8
     const name = path.slice(below.length) || 'index.html';
     const file = join(folder, name);
     const content =
-      data.get(name) ?? (!name.startsWith('data/') && existsSync(file) && statSync(file).isFile() ? readFileSync(file) : undefined);
+      data.get(name) ??
+      (!name.startsWith('data/') && existsSync(file) && statSync(file).isFile() ? readFileSync(file) : undefined);
     if (!path.startsWith(below) || content === undefined) response.writeHead(404).end();
     else response.writeHead(200, { 'Content-Type': TYPES[extname(name)] ?? 'application/octet-stream' }).end(content);
   });

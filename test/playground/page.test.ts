@@ -132,7 +132,9 @@ describe('playground', function () {
     const { files } = writeProject(planFor(model, 'mine', board), board, written);
     expect(Object.keys(entries).sort()).to.deep.equal([...files.keys()].map((path) => `rp2040-mine/${path}`).sort());
     for (const path of files.keys()) {
-      expect(Buffer.from(entries[`rp2040-mine/${path}`]).equals(readFileSync(join(written, path))), path).to.equal(true);
+      expect(Buffer.from(entries[`rp2040-mine/${path}`]).equals(readFileSync(join(written, path))), path).to.equal(
+        true,
+      );
     }
 
     // In 8 bits it is the model that the Pico runs.
@@ -172,7 +174,17 @@ describe('playground', function () {
     afterEach(() => process_?.kill('SIGKILL'));
 
     it('shows an emulated board of the command line, and ends with it', async () => {
-      const args = ['view', '--simulate', '--board', 'rp2040', '--model', 'tiny', '--no-open', '-o', join(folder, 'view')];
+      const args = [
+        'view',
+        '--simulate',
+        '--board',
+        'rp2040',
+        '--model',
+        'tiny',
+        '--no-open',
+        '-o',
+        join(folder, 'view'),
+      ];
       const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
       process_ = child;
       const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
@@ -193,7 +205,10 @@ describe('playground', function () {
       // Loaded anew, the page takes the board over.
       await page.reload();
       await verdict(page, 'Bit-exact', /digests over/);
-      const [download] = await Promise.all([page.waitForEvent('download'), page.getByText('Download C project').click()]);
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByText('Download C project').click(),
+      ]);
       expect(download.suggestedFilename()).to.equal('rp2040-tiny.zip');
       child.kill('SIGTERM');
       expect(await ended).to.equal(0);

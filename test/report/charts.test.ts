@@ -61,11 +61,15 @@ describe('charts', () => {
         { label: 'b', value: 2, text: '2' },
       ],
     });
-    expect([...chart.matchAll(/(?:width|left):([\d.]+)%/g)].map(([, value]) => Number(value))).to.deep.equal([25, 100, 50]);
+    expect([...chart.matchAll(/(?:width|left):([\d.]+)%/g)].map(([, value]) => Number(value))).to.deep.equal([
+      25, 100, 50,
+    ]);
   });
 
   it('draws nothing but zeros without a division by zero', () => {
-    expect(rateChart([{ name: 'silent', neurons: 4, counts: [0, 0] }])).to.contain('0.0 %').and.not.to.contain('NaN');
+    expect(rateChart([{ name: 'silent', neurons: 4, counts: [0, 0] }]))
+      .to.contain('0.0 %')
+      .and.not.to.contain('NaN');
     expect(stackedBar('Flash', [], 0)).to.contain('0 of 0');
   });
 
