@@ -6,9 +6,10 @@ import { GENERATOR_VERSION } from '../codegen/project.js';
 import { describeConstant } from '../codegen/plan/constants.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
 import type { Board } from '../boards/board.js';
-import { requireQemu } from '../emulator/qemu.js';
+import { qemuFor, requireQemu } from '../emulator/qemu.js';
 import type { BoardClient } from '../harness/client.js';
 import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
+import type { Hello } from '../harness/frame.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
 import { type BoardProcess, startBoardProcess } from '../harness/process.js';
 import { connectBoard } from '../harness/serial.js';
@@ -26,8 +27,8 @@ import type { LoadedModel } from './load-model.js';
 function emulatorCommand(board: Board, build: Build, waits: boolean): string[] {
   const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
   if (board.emulator === 'qemu') {
-    requireQemu();
-    return [script('qemu-process'), board.machine!, build.programPath];
+    requireQemu(qemuFor(board.core));
+    return [script('qemu-process'), board.core, board.machine!, build.programPath];
   }
   const link = board.link.kind === 'usb' ? ['--usb'] : [];
   if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {
@@ -69,6 +70,11 @@ export function expectedAnywhere({ model, name }: LoadedModel): ExpectedModel {
   return expectedModel(makePlan(model, name), makePlan(model, name, { arenaRoomBytes: 0 }));
 }
 
+/** A board or its emulator, with what it said of itself. */
+export interface BoardTarget extends Target {
+  readonly hello: Hello;
+}
+
 /**
  * @param note takes one line where something is worth a word but no error
  * @throws FsvaeError `link` when nothing answers, `model-mismatch` when another model does
@@ -79,7 +85,7 @@ export async function openPort(
   expected: ExpectedModel | undefined,
   note: (line: string) => void,
   helloMs?: number,
-): Promise<Target> {
+): Promise<BoardTarget> {
   const { client, hello } = await connectBoard(path, {
     baudRate,
     drawMs: DRAW_MS,
@@ -142,7 +148,7 @@ export async function startBuild(
   expected: ExpectedModel,
   note: (line: string) => void,
   waits = false,
-): Promise<Target> {
+): Promise<BoardTarget> {
   const running = await startBoard(board, build, waits);
   try {
     const target = await openPort(running.path, board.link.baud, expected, note, HELLO_MS);
@@ -154,8 +160,9 @@ export async function startBuild(
 }
 
 /** The target, with a close() that also ends what it runs on. */
-function closingBoth(target: Target, end: () => Promise<void>): Target {
+function closingBoth(target: BoardTarget, end: () => Promise<void>): BoardTarget {
   return {
+    hello: target.hello,
     name: target.name,
     shape: target.shape,
     cyclesPerSecond: target.cyclesPerSecond,

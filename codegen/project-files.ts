@@ -22,6 +22,9 @@ function boardView(board: Board, generatorVersion: string) {
     title: board.title,
     clockHz: board.clockHz,
     baud: board.link.baud,
+    // A USB device beside it is the port's own business.
+    uartAlone: memory !== null && board.link.kind === 'uart' && board.link.usb === null,
+    countsInstructions: board.counter === 'instructions',
     uart: board.link.uart && { ...board.link.uart, registers: hex(board.link.uart.registers) },
     usb: board.link.usb && { vendorId: hex(board.link.usb.vendorId), productId: hex(board.link.usb.productId) },
     stackBytes: memory?.stackBytes ?? 0,
@@ -60,6 +63,19 @@ export interface ProjectFilesOptions {
   readonly weights: 'incbin' | 'array';
 }
 
+/** Folders of firmware-templates/ports/ that a board's firmware is made of; files of later ones replace those of earlier ones. */
+function portFolders(board: Board): string[] {
+  if (board.memory === null) return [board.port];
+  const core = CORE_FOLDERS.filter(({ begins }) => board.core.startsWith(begins));
+  return ['bare_metal', ...core.map(({ folder }) => folder), board.port];
+}
+
+/** What ports of boards with such a core share. */
+const CORE_FOLDERS = [
+  { begins: 'cortex-m', folder: 'cortex_m' },
+  { begins: 'riscv', folder: 'riscv' },
+] as const;
+
 /** All files of a project, by path in its folder. */
 export function makeProjectFiles(plan: Plan, board: Board, templates: Templates, options: ProjectFilesOptions): Files {
   const files = emitLibrary(plan, templates, options);
@@ -69,17 +85,12 @@ export function makeProjectFiles(plan: Plan, board: Board, templates: Templates,
   };
   files.set('board_config.h', renderTemplate(templates, 'ports/board_config.h.hbs', view));
   copy('app', 'app/');
-  if (board.memory !== null) {
-    const shared = ['bare_metal', ...(board.core.startsWith('cortex-m') ? ['cortex_m'] : [])];
-    for (const folder of shared) copy(`ports/${folder}`, 'port/');
-  }
-  copy(`ports/${board.port}`, 'port/');
-  for (const name of namesIn(templates, `ports/${board.port}`)) {
-    if (name.endsWith('.hbs')) {
-      files.set(
-        `port/${name.slice(0, -'.hbs'.length)}`,
-        renderTemplate(templates, `ports/${board.port}/${name}`, view),
-      );
+  for (const folder of portFolders(board)) {
+    copy(`ports/${folder}`, 'port/');
+    for (const name of namesIn(templates, `ports/${folder}`)) {
+      if (!name.endsWith('.hbs')) continue;
+      const path = `ports/${folder}/${name}`;
+      files.set(`port/${name.slice(0, -'.hbs'.length)}`, renderTemplate(templates, path, view));
     }
   }
   return files;

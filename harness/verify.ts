@@ -109,6 +109,8 @@ export interface VerifyOptions {
   /** Go on with the next seed after spikes differed. Images that alone differ never end a run. */
   readonly keepGoing?: boolean;
   readonly onProgress?: (done: number, mismatches: number) => void;
+  /** Takes the golden trace of each seed compared, in order. */
+  readonly onTrace?: (trace: ReturnType<GoldenModel['trace']>) => void;
   /** Asked once, of the first mismatch. */
   readonly diagnose?: (finding: Finding) => Promise<LikelyCause>;
 }
@@ -151,6 +153,7 @@ export async function verify(target: Target, golden: GoldenModel, options: Verif
   for (let i = 0; i < options.count; i++) {
     const seed = BigInt.asUintN(64, options.firstSeed + BigInt(i));
     const expected = golden.trace(seed);
+    options.onTrace?.(expected);
     const actual = await target.trace(seed);
     const place = firstDifference(expected.digests, actual.digests, golden.layerNames);
     checked++;

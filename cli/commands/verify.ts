@@ -4,11 +4,18 @@ import type { Command } from 'commander';
 import { loadBoard } from '../../boards/board.js';
 import { diagnose } from '../../harness/diagnosis/diagnose.js';
 import { startProgress } from '../../harness/progress.js';
-import type { Target } from '../../harness/target.js';
+import {
+  certify,
+  checkCertifiable,
+  type CertifiedTarget,
+  encodeCertificate,
+  EvidenceCollector,
+} from '../../harness/certificate.js';
 import { formatVerifyResult, verify, verifyResultJson } from '../../harness/verify.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { buildFor } from '../build.js';
+import { boardTarget, builtTarget, certifiedOptions, existingCertificate, goldenTarget } from '../certify.js';
 import { loadModel } from '../load-model.js';
 import {
   type BuildFlags,
@@ -20,14 +27,23 @@ import {
   withReport,
 } from '../options.js';
 import { type Findings, writeReport } from '../report.js';
-import { expectedAnywhere, type ExpectedModel, expectedModel, openPort, startBuild } from '../targets.js';
+import {
+  type BoardTarget,
+  expectedAnywhere,
+  type ExpectedModel,
+  expectedModel,
+  openPort,
+  startBuild,
+} from '../targets.js';
 import type { Output } from '../terminal.js';
+import { writeNew } from '../write-new.js';
 
 interface VerifyFlags extends BuildFlags, DrawFlags, ReportFlags {
   readonly port?: string;
   readonly simulate?: boolean;
   readonly baud: number;
   readonly keepGoing?: boolean;
+  readonly certificate?: string;
 }
 
 /** The command that shows one seed's mismatch again. */
@@ -55,7 +71,13 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   const loaded = loadModel(flags);
   const golden = new GoldenModel(loaded.model);
   const talk = output.talker(flags);
-  let target: Target;
+  const before = flags.certificate === undefined ? undefined : existingCertificate(flags.certificate);
+  if (before !== undefined) {
+    checkCertifiable(before, { hash: golden.hash, first: flags.seed, count: flags.images }, flags.certificate!);
+  }
+  const collector = new EvidenceCollector(golden);
+  let target: BoardTarget;
+  let certified: CertifiedTarget;
   let expected: ExpectedModel;
   let built: Findings['built'];
   let generatorNote: string | undefined;
@@ -66,11 +88,13 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   if (flags.port !== undefined) {
     expected = expectedAnywhere(loaded);
     target = await openPort(flags.port, flags.baud, expected, note);
+    certified = boardTarget(target.hello);
   } else {
     const { plan, build } = await buildFor(output, board, flags, loaded, talk);
     expected = expectedModel(plan);
     built = { plan, board, image: build.image };
     target = await startBuild(board, build, expected, note, flags.report !== undefined);
+    certified = builtTarget(board, build, target.hello);
   }
   const progress = startProgress({ stream: output.stderr, label: 'seeds', total: flags.images });
   try {
@@ -78,6 +102,7 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
       firstSeed: flags.seed,
       count: flags.images,
       keepGoing: flags.keepGoing === true,
+      onTrace: (trace) => collector.add(trace),
       diagnose: (finding) =>
         diagnose(target, golden, finding, {
           constants: expected.constants,
@@ -104,6 +129,13 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
         verdict: { exact: result.equal, text: formatVerifyResult(result) },
       });
     }
+    if (flags.certificate !== undefined && result.equal) {
+      const model = { name: loaded.name, hash: golden.hash, options: certifiedOptions(flags) };
+      const evidence = collector.evidence(model, flags.seed);
+      const certificate = certify(before, evidence, [goldenTarget(), certified], flags.certificate);
+      writeNew(flags.certificate, Buffer.from(encodeCertificate(certificate)));
+      talk(`certificate: ${flags.certificate}, ${certificate.targets.length} targets that give the same bits`);
+    }
     if (!result.equal) throw new FsvaeError('mismatch', `${target.name} does not give the golden model's bits`);
   } finally {
     progress.stop();
@@ -118,5 +150,6 @@ export function verifyCommand(program: Command, output: Output): void {
     .option('--simulate', 'build for --board and use its emulator instead')
     .option('--baud <rate>', 'bits a second', positiveInteger, 115_200)
     .option('--keep-going', 'go on after the first difference')
+    .option('--certificate <file>', 'write down what was proven; each run with the same file adds its target')
     .action((flags: VerifyFlags) => verifyTarget(output, flags));
 }
