@@ -16,9 +16,11 @@ interface TrainFlags {
   readonly steps?: number;
 }
 
-/** Leak and threshold are in no checkpoint: what the import must be told, where they are not the usual ones. */
-function importFlags({ tau, threshold }: { readonly tau: number; readonly threshold: number }): string {
-  return (tau === 0.25 ? '' : ` --tau ${tau}`) + (threshold === 0.2 ? '' : ` --threshold ${threshold}`);
+/** Leak, threshold and bits are in no checkpoint: what the import must be told, where they are not the usual ones. */
+function importFlags({ tau, threshold }: { readonly tau: number; readonly threshold: number }, bits: string): string {
+  const flag = (name: string, value: number | string, usual: number | string): string =>
+    value === usual ? '' : ` --${name} ${value}`;
+  return flag('tau', tau, 0.25) + flag('threshold', threshold, 0.2) + flag('bits', bits, '8');
 }
 
 /** Trains, or goes on; the first interrupt stops after the step and saves, the second ends at once. */
@@ -50,7 +52,7 @@ async function train(output: Output, flags: TrainFlags): Promise<void> {
     });
     output.say(`${position.step} steps done, ${imagesPerSecond.toFixed(1)} images/s; the network: ${networkPath}`);
     if (!finished) output.say('not all epochs are done: the same command with --resume goes on');
-    output.say(`Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron)}`);
+    output.say(`Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron, training.bitsOption(config))}`);
   } finally {
     process.off('SIGINT', interrupt);
   }

@@ -45,6 +45,23 @@ export interface Parameters {
   readonly running: readonly NamedArray[];
 }
 
+/** Zheng et al. 2021, as the authors' code has it: added to a variance before its root is taken. */
+export const TDBN_EPSILON = 1e-5;
+
+/** alpha of tdBN: in posterior and prior, else. */
+export const ALPHA_LATENT = 2;
+export const ALPHA = 1;
+
+/** Layers that a device runs and that spike, in order. */
+export function generatorLayers({ prior, decoderInput, decoder }: Parameters): LayerParameters[] {
+  return [...prior, decoderInput, ...decoder];
+}
+
+/** 0, 1, ...: the order of channels in a layer that has them in the checkpoint's. */
+export function channelOrder({ bias }: LayerParameters): Uint32Array {
+  return Uint32Array.from(bias.data, (_, i) => i);
+}
+
 /** Collects tensors and draws their first values; each has a sequence of its own. */
 class Builder {
   readonly trained: NamedArray[] = [];
@@ -92,6 +109,13 @@ class Builder {
 /** Width of the bottom map in pixels. */
 export function bottomSize({ imageSize, hiddenChannels }: ModelShape): number {
   return imageSize / 2 ** hiddenChannels.length;
+}
+
+/** Features of the bottom map flattened channel last, as the engine has it, as their indices in the checkpoint's, channel first. */
+export function bottomOrder(shape: ModelShape): Uint32Array {
+  const channels = shape.hiddenChannels[shape.hiddenChannels.length - 1];
+  const pixels = bottomSize(shape) ** 2;
+  return Uint32Array.from({ length: channels * pixels }, (_, i) => (i % channels) * pixels + Math.floor(i / channels));
 }
 
 /** All tensors, with their first values drawn from the seed. */

@@ -9,16 +9,14 @@ import {
   type NeuronConstants,
   type NeuronShape,
 } from '../engine/neurons.js';
+import { oneStep, Scratch } from '../engine/scratch.js';
 import type { Synapses } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
-import type { LayerParameters, NamedArray } from './parameters.js';
+import { type ForwardOptions, type Layer, NotFinite } from './layer.js';
+import { channelOrder, type LayerParameters, type NamedArray, TDBN_EPSILON } from './parameters.js';
 
 /** Zheng et al. 2021, as the authors' code has it. */
-const EPSILON = 1e-5;
 const MOMENTUM = 0.1;
-
-/** `train`: batch statistics, and the running ones follow. `evaluate`: running statistics. */
-export type Mode = 'train' | 'evaluate';
 
 /** What backward needs of a forward pass in training. */
 interface Kept {
@@ -30,43 +28,9 @@ interface Kept {
   readonly shape: NeuronShape;
 }
 
-/** Training came to NaN or infinity. Neurons would hide it: what is not a number does not fire, and has no gradient. */
-export class NotFinite extends Error {
-  /** @param what for example `the currents of decoder.0` */
-  constructor(readonly what: string) {
-    super(`${what} are not finite`);
-  }
-}
-
-export interface ForwardOptions {
-  /** T; the first axis of the input is T times the batch, or the batch alone where the input is the same at all steps. */
-  readonly steps: number;
-  readonly mode: Mode;
-  readonly constantInput?: boolean;
-  /** Keep what backward needs. */
-  readonly keep?: boolean;
-  /** Membranes after reset, from step to step, for callers that go step by step. */
-  readonly residue?: Float32Array;
-}
-
-/** Memory that is used again: a fresh page costs more than what is done with it. */
-class Scratch {
-  private buffer = new Float32Array(0);
-
-  /** So many numbers of any value; those of the last call are lost. */
-  take(size: number): Float32Array {
-    if (this.buffer.length < size) this.buffer = new Float32Array(size);
-    return this.buffer.subarray(0, size);
-  }
-}
-
-/** One step of neurons, used by one layer after the other. */
-const oneStep = new Scratch();
-
-export class SpikingLayer {
+export class SpikingLayer implements Layer {
   private readonly membranes = new Scratch();
   private kept: Kept | undefined;
-  /** How many the last forward pass gave. */
   spikes = 0;
 
   /**
@@ -78,7 +42,7 @@ export class SpikingLayer {
     private readonly synapses: Synapses,
     private readonly alpha: number,
     private readonly constants: NeuronConstants,
-    private readonly order: ArrayLike<number> = Uint32Array.from(parameters.bias.data, (_, i) => i),
+    private readonly order: ArrayLike<number> = channelOrder(parameters),
   ) {}
 
   get name(): string {
@@ -90,11 +54,14 @@ export class SpikingLayer {
     this.synapses.load(this.parameters.weight.data);
   }
 
+  restingMembranes(images: number): Float32Array {
+    return new Float32Array(images * this.parameters.bias.data.length);
+  }
+
   private at({ data }: NamedArray, channel: number): number {
     return data[this.order[channel]];
   }
 
-  /** @returns spikes, 0 or 1, (steps * batch, ...) @throws NotFinite */
   forward(input: tf.Tensor, { steps, mode, constantInput = false, keep = false, residue }: ForwardOptions): tf.Tensor {
     const current = this.synapses.forward(input);
     const channels = current.shape[current.rank - 1]!;
@@ -111,7 +78,7 @@ export class SpikingLayer {
     }
     for (let c = 0; c < channels; c++) {
       const mean = moments?.mean[c] ?? this.at(runningMean, c) - this.at(bias, c);
-      inverse[c] = 1 / Math.sqrt((moments?.variance[c] ?? this.at(runningVariance, c)) + EPSILON);
+      inverse[c] = 1 / Math.sqrt((moments?.variance[c] ?? this.at(runningVariance, c)) + TDBN_EPSILON);
       scale[c] = gain[c] * inverse[c];
       shift[c] = this.at(beta, c) - gain[c] * inverse[c] * mean;
     }
@@ -131,7 +98,7 @@ export class SpikingLayer {
       this.constants,
       values(spikes),
       membranes,
-      residue ?? oneStep.take(shape.neurons).fill(0),
+      (residue as Float32Array | undefined) ?? oneStep.take(shape.neurons).fill(0),
     );
     if (membranes !== undefined && moments !== undefined) {
       this.kept = { input, current, membranes, moments, inverse, shape };
@@ -160,14 +127,6 @@ export class SpikingLayer {
     }
   }
 
-  /**
-   * Backward through the last forward pass that kept what it needs.
-   *
-   * @param dSpikes gradient of its spikes; disposed
-   * @param gradients by parameter name; this layer's are put in
-   * @param spikeCost added to every element of dSpikes
-   * @returns gradient of its input, where that is wanted
-   */
   backward(
     dSpikes: tf.Tensor,
     gradients: Map<string, Float32Array>,

@@ -12,7 +12,7 @@ import { startEngine } from '../engine/wasm.js';
 import { drawStep, drawTrainingChoices } from '../model/draws.js';
 import { Fsvae, type StepResult } from '../model/fsvae.js';
 import { createParameters, type Parameters } from '../model/parameters.js';
-import { NotFinite } from '../model/spiking-layer.js';
+import { NotFinite } from '../model/layer.js';
 import { AdamW } from './adamw.js';
 import type { TrainedNetwork } from './evaluate.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
@@ -130,6 +130,13 @@ class Run {
         resume
           ? `there is no ${path} to resume from: leave --resume out to begin`
           : `${path} is there already: --resume goes on with it, or give another --out`,
+      );
+    }
+    if (config.quantization !== null && !resume && options.from === undefined) {
+      throw new FsvaeError(
+        'usage',
+        'quantization fine-tunes a trained network, whose running statistics it keeps: give one with --from, or train ' +
+          'without it first',
       );
     }
     const saved = resume ? readRun(path) : undefined;
