@@ -14,6 +14,7 @@ interface TrainFlags {
   readonly from?: string;
   readonly limit?: number;
   readonly steps?: number;
+  readonly workers?: number;
 }
 
 /** Leak, threshold and bits are in no checkpoint: what the import must be told, where they are not the usual ones. */
@@ -46,6 +47,7 @@ async function train(output: Output, flags: TrainFlags): Promise<void> {
         ? {}
         : { from: training.readTrainedNetwork(readCheckpoint(flags.from), config.neuron) }),
       ...(flags.steps === undefined ? {} : { steps: flags.steps }),
+      ...(flags.workers === undefined ? {} : { workers: flags.workers }),
       stream: output.stderr,
       say: (line) => output.say(line),
       stopped: () => interrupted,
@@ -69,5 +71,6 @@ export function trainCommand(program: Command, output: Output): void {
     .option('--from <checkpoint>', 'begin with the weights of a checkpoint that has encoder and posterior: fine-tuning')
     .option('--limit <images>', 'use no more images than this', positiveInteger)
     .option('--steps <count>', 'stop once so many steps are done in all', positiveInteger)
+    .option('--workers <threads>', "for the config's shards; else as many as the machine has", positiveInteger)
     .action((flags: TrainFlags) => train(output, flags));
 }

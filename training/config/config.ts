@@ -113,6 +113,11 @@ const schema = z
     /** null: real numbers throughout. */
     quantization: quantization.nullable().default(null),
     batchSize: integer(2, 4096).default(250),
+    /**
+     * Equal parts of a batch that threads compute side by side, each normalised by its own statistics; more of them are another
+     * training, more threads are not.
+     */
+    shards: integer(1, 64).default(1),
     epochs: integer(1, 100_000).default(150),
     /** First epochs with fewer time steps, which cost less: each entry's steps hold before epoch `until`. */
     curriculum: z
@@ -123,7 +128,11 @@ const schema = z
     flips: z.boolean().default(false),
     seed: integer(0, Number.MAX_SAFE_INTEGER).default(0),
   })
-  .superRefine(({ model: { timeSteps, hiddenChannels }, curriculum, quantization }, context) => {
+  .superRefine(({ model: { timeSteps, hiddenChannels }, batchSize, shards, curriculum, quantization }, context) => {
+    if (batchSize % shards !== 0 || batchSize < 2 * shards) {
+      const message = `must part batchSize, ${batchSize}, into equal parts of 2 images or more`;
+      context.addIssue({ code: 'custom', path: ['shards'], message });
+    }
     const names = generatorLayerNames({ hiddenChannels });
     for (const prefix of typeof quantization?.bits === 'object' ? Object.keys(quantization.bits) : []) {
       if (names.some((name) => covers(prefix, name))) continue;

@@ -1,6 +1,7 @@
 /** Trains: epochs, steps, log, pictures, checkpoints. */
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
@@ -9,12 +10,13 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import { timeStepsOf, type TrainingConfig } from '../config/config.js';
 import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
 import { startEngine } from '../engine/wasm.js';
-import { drawStep, drawTrainingChoices } from '../model/draws.js';
+import { drawTrainingChoices } from '../model/draws.js';
 import { Fsvae, type StepResult } from '../model/fsvae.js';
 import { createParameters, type Parameters } from '../model/parameters.js';
 import { NotFinite } from '../model/layer.js';
 import { AdamW } from './adamw.js';
 import type { TrainedNetwork } from './evaluate.js';
+import { Stepper } from './shards.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
 
 /** Files of a run's folder. */
@@ -42,6 +44,8 @@ export interface TrainOptions {
   readonly from?: TrainedNetwork;
   /** Stop once so many steps are done in all, earlier runs of the folder included. */
   readonly steps?: number;
+  /** Threads for the config's shards; as many as the machine runs at once unless told. No number depends on it. */
+  readonly workers?: number;
   readonly stream: ProgressOptions['stream'];
   say(line: string): void;
   /** Asked after each step: stop, and save? */
@@ -105,6 +109,7 @@ class Run {
   readonly parameters: Parameters;
   readonly optimizer: AdamW;
   readonly model: Fsvae;
+  readonly stepper: Stepper;
   position: RunPosition = { step: 0, epoch: 0, stepOfEpoch: 0 };
   private readonly stepsPerEpoch: number;
   /** Of the images: with others a run would go on, but not to the same numbers. */
@@ -161,6 +166,7 @@ class Run {
     }
     if (options.from !== undefined) this.beginWith(options.from);
     this.model = new Fsvae(config, this.parameters);
+    this.stepper = new Stepper(config, this.parameters, this.model, options.workers ?? availableParallelism());
   }
 
   /** T may be another: no weight depends on it. */
@@ -184,7 +190,7 @@ class Run {
   }
 
   /** One step, and the position after it. */
-  step(): StepResult & { readonly epoch: number; readonly timeSteps: number } {
+  async step(): Promise<StepResult & { readonly epoch: number; readonly timeSteps: number }> {
     const { config, images } = this.options;
     const { seed, batchSize } = config;
     const { epoch, stepOfEpoch, step } = this.position;
@@ -192,10 +198,9 @@ class Run {
     if (this.order?.epoch !== epoch) this.order = { epoch, indices: epochOrder(seed, epoch, images.count) };
     const indices = this.order.indices.subarray(stepOfEpoch * batchSize, (stepOfEpoch + 1) * batchSize);
     const batch = imageBatch(images, indices, config.flips ? flipCoins(seed, step, batchSize) : undefined);
-    const draws = drawStep(config, epoch, step, batchSize, timeSteps);
     let result: StepResult;
     try {
-      result = this.model.step(batch, batchSize, timeSteps, draws);
+      result = await this.stepper.step(batch, { epoch, step, timeSteps });
     } catch (error) {
       throw error instanceof NotFinite ? this.diverged(error) : error;
     }
@@ -289,7 +294,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const weights = run.parameters.trained.reduce((sum, { data }) => sum + data.length, 0);
   say(
     `training ${weights} parameters on ${images.count} images, batches of ${config.batchSize}, ` +
-      `steps ${run.position.step + 1} to ${end}`,
+      `steps ${run.position.step + 1} to ${end}` +
+      (config.shards === 1 ? '' : `, in ${config.shards} shards on ${run.stepper.workers} threads`),
   );
   const progress = startProgress({ stream: options.stream, label: 'steps', total: end });
   let seconds = 0;
@@ -298,7 +304,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   try {
     while (run.position.step < end && stopped?.() !== true) {
       const started = performance.now();
-      const { loss, mse, distance, spikes, epoch, timeSteps } = run.step();
+      const { loss, mse, distance, spikes, epoch, timeSteps } = await run.step();
       const taken = (performance.now() - started) / 1000;
       seconds += taken;
       steps++;
@@ -330,6 +336,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     networkPath = run.save();
   } finally {
     progress.stop();
+    await run.stepper.end();
   }
   return {
     position: run.position,
