@@ -132,6 +132,34 @@ describe('fine-tuning for the device', () => {
     }
   });
 
+  it('with the posterior frozen, a step sees what evaluation sees, and trains prior and decoder alone', () => {
+    const cfg = config({ quantization: { bits: 4, freezePosterior: true }, scheduledSampling: null });
+    const free = config({ quantization: { bits: 4 }, scheduledSampling: null });
+    const parameters = randomParameters(cfg.model, 5);
+    const T = cfg.model.timeSteps;
+    const draws = drawStep(cfg, 0, 0, BATCH, T);
+    const batch = images(cfg, 5);
+    const model = new Fsvae(cfg, parameters);
+    const running = parameters.running.map(({ data }) => data.slice());
+    const evaluated = model.reconstruct(batch, BATCH, T, draws.choices);
+    const stepped = model.step(batch, BATCH, T, draws);
+    expect([stepped.distance, stepped.spikes]).to.deep.equal([evaluated.distance, evaluated.spikes]);
+    // Their images differ by the rounding to 256 grey levels, half a level at most.
+    expect(stepped.mse).to.be.closeTo(evaluated.mse, (2 * Math.sqrt(evaluated.mse)) / 255);
+    parameters.running.forEach(({ name, data }, i) => expect(data, name).to.deep.equal(running[i]));
+    const generator = [...generatorLayers(parameters), parameters.readout].map(({ name }) => name);
+    const trained = new Set([...stepped.gradients.keys()].map((name) => name.replace(/(\.bn)?\.(weight|bias)$/, '')));
+    expect([...trained].sort()).to.deep.equal(generator.sort());
+    const before = new Map(parameters.trained.map(({ name, data }) => [name, data.slice()]));
+    new AdamW(parameters.trained, cfg.optimizer).step(stepped.gradients);
+    for (const { name, data } of parameters.trained) {
+      const same = data.every((value, i) => value === before.get(name)![i]);
+      expect(same, name).to.equal(!stepped.gradients.has(name));
+    }
+    const all = new Fsvae(free, randomParameters(free.model, 5)).step(batch, BATCH, T, draws);
+    expect(all.gradients.size).to.equal(parameters.trained.length);
+  });
+
   it('the integers are those that quantize makes of the network file', () => {
     const cfg = config({ quantization: { bits: { prior: 4 } } });
     const parameters = randomParameters(cfg.model, 4);
@@ -363,7 +391,7 @@ describe('fine-tuning for the device', () => {
     };
     const mean = (list: number[]): number => list.reduce((sum, value) => sum + value, 0) / list.length;
     const trained = mean(train(float, 120).slice(-10));
-    const quantized = { ...float, quantization: { bits: 4 as const } };
+    const quantized = { ...float, quantization: { bits: 4 as const, freezePosterior: false } };
     const errors = train(quantized, 60);
     expect(trained).to.be.below(0.25);
     expect(errors[0]).to.be.below(0.3); // the network is still there once it is rounded

@@ -85,6 +85,8 @@ const quantization = z.strictObject({
    * without one have 8, as with the option `--bits`.
    */
   bits: z.union([weightBits, z.record(z.string(), weightBits)], WEIGHT_BITS).default(8),
+  /** Encoder and posterior stay as they are, running statistics included: a step is shorter, and small batches do no harm. */
+  freezePosterior: z.boolean().default(false),
 });
 
 /** Names of the layers that a device runs, in order. */

@@ -34,7 +34,7 @@ export interface Losses {
 }
 
 export interface StepResult extends Losses {
-  /** By parameter name, in the checkpoint's order. */
+  /** By parameter name, in the checkpoint's order; none for what is frozen. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
 }
 
@@ -80,6 +80,11 @@ export class Fsvae {
       (layer) => new SpikingLayer(layer, plainLinear(layer), ALPHA_LATENT, constants),
     );
     this.generator = makeGenerator(config, parameters, constants);
+  }
+
+  /** Encoder and posterior stay as they are. */
+  private get frozen(): boolean {
+    return this.config.quantization?.freezePosterior === true;
   }
 
   private load(steps: number): void {
@@ -182,10 +187,11 @@ export class Fsvae {
     const { model, loss } = this.config;
     const { choices: k, latentChannels: c, imageSize, channels } = model;
     const keep = mode === 'train';
+    const inference = this.frozen ? { mode: 'evaluate' as const, keep: false } : { mode, keep };
     const input = upload<tf.Rank.R4>(images, [batch, imageSize, imageSize, channels]);
-    const latent = this.encode(input, steps, mode, keep);
-    const posteriorInput = this.posteriorInput(latent, draws.choices, steps, mode);
-    const q = this.run(this.posterior, posteriorInput, { steps, mode, keep });
+    const latent = this.encode(input, steps, inference.mode, inference.keep);
+    const posteriorInput = this.posteriorInput(latent, draws.choices, steps, inference.mode);
+    const q = this.run(this.posterior, posteriorInput, { steps, ...inference });
     const z = allocate<tf.Rank.R2>([steps * batch, c]);
     pick(values(q), draws.choices, k, values(z));
     const qMean = meanOfChoices(values(q), k);
@@ -220,7 +226,7 @@ export class Fsvae {
       this.load(steps);
       const { losses, drawn, difference, apart, outputShape } = this.pass(images, batch, steps, draws, 'train');
       const { prior, decoderInput, decoder, readout } = this.generator;
-      const { choices: k, latentChannels: c } = this.config.model;
+      const { choices: k } = this.config.model;
       if (!Number.isFinite(losses.loss)) throw new NotFinite(`the images of ${this.parameters.readout.name}`);
       const cost = this.config.loss.spikeCost / batch;
       const gradients = new Map<string, Float32Array>();
@@ -231,9 +237,6 @@ export class Fsvae {
       back = tf.reshape(back, [steps * batch, back.size / (steps * batch)]);
       const dz = decoderInput.backward(back, gradients, 'input', cost)!;
 
-      let dq: tf.Tensor = allocate(outputShape);
-      spreadToChoices(apart.dq, k, values(dq), { dz: values(dz), choices: draws.choices });
-      for (const layer of [...this.posterior].reverse()) dq = layer.backward(dq, gradients, 'input')!;
       let dp: tf.Tensor = allocate(outputShape);
       spreadToChoices(apart.dp, k, values(dp));
       prior.forEach((_, i) => {
@@ -243,19 +246,30 @@ export class Fsvae {
         if (dInput !== undefined) dp = dInput;
       });
 
-      let dLatent = tf.slice(dq as tf.Tensor2D, [0, 0], [steps * batch, c]) as tf.Tensor;
-      dLatent = this.beforeLatent.backward(dLatent, gradients, 'input')!;
-      const side = bottomSize(this.config.model);
-      dLatent = tf.reshape(dLatent, [steps * batch, side, side, dLatent.size / (steps * batch * side * side)]);
-      for (let i = this.encoder.length - 1; i > 0; i--) {
-        dLatent = this.encoder[i].backward(dLatent, gradients, 'input')!;
+      if (!this.frozen) {
+        const dq = allocate(outputShape);
+        spreadToChoices(apart.dq, k, values(dq), { dz: values(dz), choices: draws.choices });
+        this.inferenceBackward(dq, gradients);
       }
-      this.encoder[0].backward(dLatent, gradients, 'nothing');
       for (const [name, gradient] of gradients) {
         if (!gradient.every((value) => Number.isFinite(value))) throw new NotFinite(`the gradients of ${name}`);
       }
       return { ...losses, gradients };
     });
+  }
+
+  /** Through posterior and encoder. @param dq gradient of the posterior's spikes; disposed */
+  private inferenceBackward(dq: tf.Tensor, gradients: Map<string, Float32Array>): void {
+    const { latentChannels: c } = this.config.model;
+    const rows = dq.shape[0];
+    let back = dq;
+    for (const layer of [...this.posterior].reverse()) back = layer.backward(back, gradients, 'input')!;
+    back = tf.slice(back as tf.Tensor2D, [0, 0], [rows, c]);
+    back = this.beforeLatent.backward(back, gradients, 'input')!;
+    const side = bottomSize(this.config.model);
+    back = tf.reshape(back, [rows, side, side, back.size / (rows * side * side)]);
+    for (let i = this.encoder.length - 1; i > 0; i--) back = this.encoder[i].backward(back, gradients, 'input')!;
+    this.encoder[0].backward(back, gradients, 'nothing');
   }
 
   /** Encodes and decodes in evaluation mode, with running statistics; the prior sees the posterior's spikes. */
