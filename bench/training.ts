@@ -12,11 +12,9 @@ import { loadavg } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseConfig } from '../training/config/config.js';
 import { startEngine } from '../training/engine/wasm.js';
-import { Fsvae } from '../training/model/fsvae.js';
-import { createParameters } from '../training/model/parameters.js';
 import { RandomSequence } from '../training/random/philox.js';
 import { AdamW } from '../training/train/adamw.js';
-import { Stepper } from '../training/train/shards.js';
+import { createNetwork } from '../training/train/networks.js';
 
 const SIZES = {
   small: { hiddenChannels: [8, 16, 32, 64], latentChannels: 64, choices: 10, timeSteps: 8 },
@@ -51,11 +49,9 @@ async function bench(flags: Flags): Promise<void> {
   const quantization = flags.bits === undefined ? null : { bits: Number(flags.bits) };
   const { shards } = flags;
   const config = parseConfig({ model: SIZES[flags.size], batchSize: flags.batch, shards, quantization }, flags.size);
-  const { channels, imageSize, timeSteps } = config.model;
-  const parameters = createParameters(config.model, 0);
-  const model = new Fsvae(config, parameters);
-  const optimizer = new AdamW(parameters.trained, config.optimizer);
-  const stepper = new Stepper(config, parameters, model, flags.workers ?? shards);
+  const { channels, imageSize } = config.model;
+  const network = createNetwork(config, 1, flags.workers ?? shards);
+  const optimizer = new AdamW(network.tensors.trained, config.optimizer);
   const random = new RandomSequence(0, 'noise', 0);
   const images = Float32Array.from({ length: flags.batch * channels * imageSize ** 2 }, () => 2 * random.uniform() - 1);
   const wall: number[] = [];
@@ -63,19 +59,19 @@ async function bench(flags: Flags): Promise<void> {
   for (let step = 0; step < WARM_UP + flags.steps; step++) {
     const started = performance.now();
     const used = process.cpuUsage();
-    optimizer.step((await stepper.step(images, { epoch: 0, step, timeSteps })).gradients);
+    optimizer.step((await network.step(images, flags.batch, { epoch: 0, step })).gradients);
     const { user, system } = process.cpuUsage(used);
     if (step < WARM_UP) continue;
     wall.push((1000 * flags.batch) / (performance.now() - started));
     processor.push((1e6 * flags.batch) / (user + system));
   }
-  await stepper.end();
+  await network.end?.();
   const result = {
     engine,
     size: flags.size,
     batch: flags.batch,
     shards,
-    threads: stepper.workers,
+    threads: network.threads ?? 1,
     bits: flags.bits ?? null,
     steps: flags.steps,
     imagesPerSecond: median(wall),
@@ -86,7 +82,7 @@ async function bench(flags: Flags): Promise<void> {
   process.stdout.write(
     flags.json === true
       ? `${JSON.stringify(result)}\n`
-      : `${engine}\n${flags.size}, batch of ${flags.batch}, ${stepper.workers} of these threads, median of ${flags.steps} steps: ` +
+      : `${engine}\n${flags.size}, batch of ${flags.batch}, ${result.threads} of these threads, median of ${flags.steps} steps: ` +
           `${result.imagesPerSecond.toFixed(1)} images/s, ${result.imagesPerProcessorSecond.toFixed(1)} a second of ` +
           `processor time; ${result.peakMemoryMiB.toFixed(0)} MiB at most; load average ${result.load.toFixed(1)}\n`,
   );

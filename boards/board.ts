@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { parseJson, schemaProblems } from '../runtime-ts/json-file.js';
 
 const address = z
   .string()
@@ -23,6 +24,9 @@ const usbId = z
   .string()
   .regex(/^0x[0-9a-f]{4}$/, 'must be a USB id such as "0x2e8a"')
   .transform((text) => Number.parseInt(text, 16));
+
+/** Of a chip with several banks of pins: bank x its size + place in it. */
+const pin = z.int().nonnegative().max(255);
 
 const flags = z.array(z.string().regex(/^-\S+$/, 'must be one compiler flag without blanks')).max(32);
 
@@ -51,6 +55,8 @@ const schema = z
       .int()
       .nonnegative()
       .max(2 ** 30 - 1),
+    /** What the port counts: the core's cycles; or, in QEMU, which has none, instructions, a nanosecond of its clock each. */
+    counter: z.enum(['cycles', 'instructions']).default('cycles'),
     /** null: a program of the machine's own operating system, without a memory map. */
     memory: z
       .strictObject({
@@ -72,12 +78,23 @@ const schema = z
       text: text(120),
       /** For ports of several boards, which differ in where their UART lies; null where the port knows. */
       uart: z
-        .strictObject({ registers: address, interrupt: z.int().nonnegative().max(239) })
+        .strictObject({
+          registers: address,
+          interrupt: z.int().nonnegative().max(239),
+          /** As the port numbers them; null where they cannot be chosen. */
+          pins: z.strictObject({ tx: pin, rx: pin }).nullable().default(null),
+        })
         .nullable()
         .default(null),
       /** What the board's own USB device calls itself; null where it has none. */
       usb: z.strictObject({ vendorId: usbId, productId: usbId }).nullable().default(null),
     }),
+    /** Forms in which a program can be laid out for the board. */
+    formats: z
+      .array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be the name of a format'))
+      .min(1)
+      .max(8)
+      .default(['bare']),
     /** null: nothing but an ELF file is made. */
     uf2: z.strictObject({ familyId: address }).nullable(),
     /** Second-stage boot code that the chip's ROM checks: the port's source file for it. null: none. */
@@ -111,6 +128,8 @@ const schema = z
     if (board.link.kind === 'usb' && board.link.usb === null) refuse(['link', 'usb'], 'must be given for the link usb');
     if ((board.emulator === 'qemu') !== (board.machine !== null))
       refuse(['machine'], 'must be given for the emulator qemu, and for no other');
+    if (board.counter === 'instructions' && board.emulator !== 'qemu')
+      refuse(['counter'], 'must be cycles: only QEMU counts instructions');
     if (memory === null) {
       for (const key of ['uf2', 'boot2', 'emulator'] as const) {
         if (board[key] !== null) refuse([key], 'must be null for a board without memory');
@@ -202,17 +221,9 @@ export function loadBoard(nameOrPath: string): Board {
  * @throws FsvaeError `input` with all errors, each with its path in the file
  */
 export function parseBoard(content: string, where: string): Board {
-  let json: unknown;
-  try {
-    json = JSON.parse(content);
-  } catch (error) {
-    // The parser quotes what it could not read, line ends and all.
-    throw new FsvaeError('input', `${where} is not JSON: ${(error as Error).message.replaceAll(/\s+/g, ' ')}`);
-  }
-  const parsed = schema.safeParse(json);
+  const parsed = schema.safeParse(parseJson(content, where));
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`);
-    throw new FsvaeError('input', `${where} has ${problems.length} error(s): ${problems.join('; ')}`);
+    throw new FsvaeError('input', schemaProblems(where, parsed.error.issues));
   }
   return parsed.data;
 }

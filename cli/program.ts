@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { boardsCommand } from './commands/boards.js';
+import { certificateCommand } from './commands/certificate.js';
 import { checkCommand } from './commands/check.js';
 import { convertCommand } from './commands/convert.js';
 import { evalCommand } from './commands/eval.js';
@@ -14,6 +15,7 @@ import { quantizeCommand } from './commands/quantize.js';
 import { sampleCommand } from './commands/sample.js';
 import { simulateCommand } from './commands/simulate.js';
 import { streamCommand } from './commands/stream.js';
+import { sweepCommand } from './commands/sweep.js';
 import { trainCommand } from './commands/train.js';
 import { verifyCommand } from './commands/verify.js';
 import { EXIT_CODES } from './exit-codes.js';
@@ -52,17 +54,19 @@ export function makeProgram(terminal: Terminal): Command {
   simulateCommand(program, output);
   streamCommand(program, output);
   verifyCommand(program, output);
+  certificateCommand(program, output);
   sampleCommand(program, output);
   quantizeCommand(program, output);
   inspectCommand(program, output);
   checkCommand(program, output);
   convertCommand(program, output);
   trainCommand(program, output);
+  sweepCommand(program, output);
   evalCommand(program, output);
   boardsCommand(program, output);
   portsCommand(program, output);
 
-  for (const command of program.commands) {
+  for (const command of program.commands.flatMap((outer) => [outer, ...outer.commands])) {
     command.exitOverride().showHelpAfterError(false);
     command.configureOutput({ writeOut: (text) => void terminal.stdout.write(text), writeErr: () => undefined });
   }

@@ -3,10 +3,13 @@
 import { fileURLToPath } from 'node:url';
 import type { Build } from '../codegen/project.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
-import { weightBytes } from '../codegen/plan/weights.js';
+import { describeConstant } from '../codegen/plan/constants.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
 import type { Board } from '../boards/board.js';
-import { requireQemu } from '../emulator/qemu.js';
+import { qemuFor, requireQemu } from '../emulator/qemu.js';
+import type { BoardClient } from '../harness/client.js';
+import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
+import type { Hello } from '../harness/frame.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
 import { startBoardProcess } from '../harness/process.js';
 import { connectBoard } from '../harness/serial.js';
@@ -24,8 +27,8 @@ import type { LoadedModel } from './load-model.js';
 function emulatorCommand(board: Board, build: Build): string[] {
   const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
   if (board.emulator === 'qemu') {
-    requireQemu();
-    return [script('qemu-process'), board.machine!, build.programPath];
+    requireQemu(qemuFor(board.core));
+    return [script('qemu-process'), board.core, board.machine!, build.programPath];
   }
   const link = board.link.kind === 'usb' ? ['--usb'] : [];
   if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {
@@ -42,20 +45,28 @@ const DRAW_MS = 300_000;
 export interface ExpectedModel {
   readonly name: string;
   readonly hash: string;
-  /** Of the constants as they may lie in the board's flash: their order is the plan's. */
-  readonly weightChecksums: readonly number[];
+  /** As they may lie in the board's flash: their order is the plan's. */
+  readonly constants: readonly ExpectedConstants[];
 }
 
 /** What a board must say that runs one of these plans of a model. */
 export function expectedModel(...plans: [Plan, ...Plan[]]): ExpectedModel {
   const [{ modelName, modelHash }] = plans;
-  const weightChecksums = plans.map((plan) => crc32(weightBytes(plan.weights.words)));
-  return { name: modelName, hash: modelHash, weightChecksums };
+  const constants = plans.map((plan) => ({
+    words: plan.weights.words,
+    describe: (word: number, actual: number) => describeConstant(plan, word, actual),
+  }));
+  return { name: modelName, hash: modelHash, constants };
 }
 
 /** What a board must say that runs this model, whatever board it is. */
 export function expectedAnywhere({ model, name }: LoadedModel): ExpectedModel {
   return expectedModel(makePlan(model, name), makePlan(model, name, { arenaRoomBytes: 0 }));
+}
+
+/** A board or its emulator, with what it said of itself. */
+export interface BoardTarget extends Target {
+  readonly hello: Hello;
 }
 
 /**
@@ -68,7 +79,7 @@ export async function openPort(
   expected: ExpectedModel | undefined,
   note: (line: string) => void,
   helloMs?: number,
-): Promise<Target> {
+): Promise<BoardTarget> {
   const { client, hello } = await connectBoard(path, {
     baudRate,
     drawMs: DRAW_MS,
@@ -76,12 +87,18 @@ export async function openPort(
   });
   try {
     if (expected !== undefined) {
+      const weightChecksums = expected.constants.map(({ words }) => crc32(wordBytes(words)));
+      const damage =
+        hello.modelHash === expected.hash.slice(0, 16) && !weightChecksums.includes(hello.weightChecksum)
+          ? await damageOf(client, expected.constants)
+          : undefined;
       checkIdentity(
         hello,
         {
           model: expected.name,
           modelHash: expected.hash,
-          weightChecksums: expected.weightChecksums,
+          weightChecksums,
+          ...(damage === undefined ? {} : { damage }),
           flashCommand: `fsvae-codegen --board ${hello.board} --model ${expected.name}`,
         },
         path,
@@ -96,13 +113,24 @@ export async function openPort(
   }
 }
 
+/** What is wrong with a board's constants, in words; undefined where the board is too old to be asked. */
+async function damageOf(client: BoardClient, constants: readonly ExpectedConstants[]): Promise<string | undefined> {
+  try {
+    const damage = await findDamage((request) => client.constants(request), constants);
+    return damage === undefined ? undefined : formatDamage(damage);
+  } catch (error) {
+    if (error instanceof FsvaeError && error.kind === 'model-mismatch') return undefined;
+    throw error;
+  }
+}
+
 /** Starts a build that needs no hardware: in its emulator, or as a program of this machine. Closing ends it. */
 export async function startBuild(
   board: Board,
   build: Build,
   expected: ExpectedModel,
   note: (line: string) => void,
-): Promise<Target> {
+): Promise<BoardTarget> {
   let command = build.programPath;
   let args: string[] = [];
   if (board.memory !== null) {
@@ -120,8 +148,9 @@ export async function startBuild(
 }
 
 /** The target, with a close() that also ends what it runs on. */
-function closingBoth(target: Target, end: () => Promise<void>): Target {
+function closingBoth(target: BoardTarget, end: () => Promise<void>): BoardTarget {
   return {
+    hello: target.hello,
     name: target.name,
     shape: target.shape,
     cyclesPerSecond: target.cyclesPerSecond,
@@ -130,6 +159,7 @@ function closingBoth(target: Target, end: () => Promise<void>): Target {
     trace: (seed) => target.trace(seed),
     spikes: (seed, layer, step) => target.spikes(seed, layer, step),
     membranes: (seed, layer, step, first, count) => target.membranes(seed, layer, step, first, count),
+    ...(target.constants === undefined ? {} : { constants: (request) => target.constants!(request) }),
     close: async () => {
       await target.close();
       await end();

@@ -5,6 +5,9 @@
 
 import { FsvaeError } from '../runtime-ts/errors.js';
 import {
+  type Constants,
+  type ConstantsRequest,
+  decodeConstants,
   decodeHello,
   decodeImage,
   decodeLayers,
@@ -13,6 +16,7 @@ import {
   decodeTrace,
   decodeVersion,
   type DrawnImage,
+  encodeConstantsRequest,
   encodeFrame,
   encodeSeed,
   encodeTensorRequest,
@@ -112,6 +116,15 @@ const MAX_NEURONS = 1 << 23;
 
 /** The largest hello: section 4.1 with four texts of 63 characters. */
 const HELLO_BYTES = 298;
+
+/** Requests that a board works for before it answers: it draws an image, or reads constants. */
+const SLOW_REQUESTS: readonly RequestType[] = [
+  Request.sample,
+  Request.decode,
+  Request.trace,
+  Request.tensor,
+  Request.constants,
+];
 
 /** Requests in words, for messages. */
 const REQUEST_NAMES = new Map<number, string>(Object.entries(Request).map(([name, type]) => [type, name]));
@@ -272,6 +285,16 @@ export class BoardClient {
     return rows;
   }
 
+  /**
+   * Constants as they lie in the board's memory, or digests of parts of them.
+   *
+   * @throws FsvaeError `model-mismatch` when the board's firmware is too old to know the request
+   */
+  async constants(request: ConstantsRequest): Promise<Constants> {
+    const body = await this.request(Request.constants, encodeConstantsRequest(request));
+    return this.shaped(decodeConstants(body, request.parts), Request.constants, body);
+  }
+
   /** Restarts the board's application or boot loader. Resolves with its acknowledgement; the board is gone right after. */
   async reset(toBootLoader: boolean): Promise<void> {
     await this.request(Request.reset, Uint8Array.of(toBootLoader ? 1 : 0));
@@ -311,8 +334,7 @@ export class BoardClient {
     if (this.closed) throw this.gone();
     const id = this.id;
     this.id = id >= 0xffff ? 1 : id + 1;
-    const draws =
-      type === Request.sample || type === Request.decode || type === Request.trace || type === Request.tensor;
+    const draws = SLOW_REQUESTS.includes(type);
     const known = this.slowest.get(type);
     const firstByteMs = !draws ? this.answerMs : known === undefined ? this.drawMs : this.answerMs + 4 * known;
     this.received = 0;

@@ -7,7 +7,7 @@ import { crc32 } from '../runtime-ts/crc32.js';
 
 /** Section 1. A host talks to any board of the same major version. */
 export const PROTOCOL_MAJOR = 1;
-export const PROTOCOL_MINOR = 0;
+export const PROTOCOL_MINOR = 1;
 
 /** Section 4. */
 export const Request = {
@@ -19,6 +19,7 @@ export const Request = {
   statistics: 0x06,
   reset: 0x07,
   layers: 0x08,
+  constants: 0x09,
 } as const;
 export type RequestType = (typeof Request)[keyof typeof Request];
 
@@ -429,4 +430,46 @@ export function decodeLayers(body: Uint8Array, layers: number): LayerRow[] | und
       return { neurons, name: reader.text() };
     }),
   );
+}
+
+/** Section 4.9: the constants themselves, or CRC-32s of parts. */
+export const ConstantsKind = { digests: 0, words: 1 } as const;
+
+export interface ConstantsRequest {
+  readonly kind: (typeof ConstantsKind)[keyof typeof ConstantsKind];
+  readonly first: number;
+  /** Words of a part; 1 for words. */
+  readonly words: number;
+  /** Parts, 1 to MOST_CONSTANTS. */
+  readonly parts: number;
+}
+
+/** Section 4.9: with the address they fill an answer of 4096 bytes. */
+export const MOST_CONSTANTS = 1023;
+
+export function encodeConstantsRequest({ kind, first, words, parts }: ConstantsRequest): Uint8Array {
+  const body = new Uint8Array(13);
+  const view = new DataView(body.buffer);
+  view.setUint8(0, kind);
+  view.setUint32(1, first, true);
+  view.setUint32(5, words, true);
+  view.setUint32(9, parts, true);
+  return body;
+}
+
+/** Section 4.9: what lies at an address of the board's. */
+export interface Constants {
+  /** Of the first word, modulo 2^32. */
+  readonly address: number;
+  /** A word or a CRC-32 for each part. */
+  readonly values: Uint32Array;
+}
+
+/** undefined when the body does not hold so many parts. */
+export function decodeConstants(body: Uint8Array, parts: number): Constants | undefined {
+  if (body.length !== 4 + 4 * parts) return undefined;
+  return readBody(body, (reader) => ({
+    address: reader.u32(),
+    values: Uint32Array.from({ length: parts }, () => reader.u32()),
+  }));
 }

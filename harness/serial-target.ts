@@ -1,7 +1,7 @@
 /** A board behind the serial protocol as a target. */
 
 import type { BoardClient } from './client.js';
-import type { DrawnImage, Hello } from './frame.js';
+import type { Constants, ConstantsRequest, DrawnImage, Hello } from './frame.js';
 import type { Target, TargetImage, TargetShape, TargetTrace } from './target.js';
 
 export class SerialTarget implements Target {
@@ -48,6 +48,10 @@ export class SerialTarget implements Target {
 
   membranes(seed: bigint, layer: number, step: number, first: number, count: number): Promise<Int32Array> {
     return this.client.membranes(seed, layer, step, first, count);
+  }
+
+  constants(request: ConstantsRequest): Promise<Constants> {
+    return this.client.constants(request);
   }
 
   close(): Promise<void> {

@@ -1,5 +1,7 @@
 /** Something that draws images of the model and can be looked into: the golden model, or a board. */
 
+import type { Constants, ConstantsRequest } from './frame.js';
+
 /** Rows of a trace, their sizes, and how many steps there are. */
 export interface TargetShape {
   readonly layerNames: readonly string[];
@@ -43,5 +45,7 @@ export interface Target {
   spikes(seed: bigint, layer: number, step: number): Promise<Uint8Array>;
   /** Membranes before reset of `count` neurons from `first`; for the row `choices`, the indices drawn. */
   membranes(seed: bigint, layer: number, step: number, first: number, count: number): Promise<Int32Array>;
+  /** Constants as they lie in the target's memory; undefined where there is no memory to look into. */
+  constants?(request: ConstantsRequest): Promise<Constants>;
   close(): Promise<void>;
 }

@@ -5,6 +5,7 @@
 
 import { crc32 } from '../runtime-ts/crc32.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { hex32 } from './constants.js';
 import type { GoldenModel } from './golden.js';
 import { firstPixelDifference, formatPixel, type PixelDifference } from './stream.js';
 import type { Target } from './target.js';
@@ -39,7 +40,7 @@ export interface ChoiceMismatch extends TracePlace {
   readonly differing: number;
 }
 
-/** The digest differed, but the same spikes asked for again are right: drawing is not repeatable on this target. */
+/** The digest differed, but the same spikes looked into are right: what is left out then is at fault, or nothing repeats. */
 export interface DigestMismatch extends TracePlace {
   readonly kind: 'digest';
   readonly expected: number;
@@ -64,6 +65,43 @@ export interface ImageMismatch {
 
 export type Mismatch = SpikeMismatch | ChoiceMismatch | DigestMismatch | ImageMismatch;
 
+/** What was seen of the first bits that differ: enough to reckon what may have gone wrong (harness/diagnosis). */
+export type Finding = { readonly seed: bigint } & (
+  | {
+      readonly kind: 'choice';
+      readonly step: number;
+      /** All C indices that the target drew at the step. */
+      readonly indices: Int32Array;
+    }
+  | {
+      readonly kind: 'spike';
+      readonly layer: number;
+      readonly step: number;
+      /** All spikes of the row at the step, packed. */
+      readonly spikes: Uint8Array;
+      /** Membranes before reset from neuron `first` on, which is the first that differs. */
+      readonly first: number;
+      readonly membranes: Int32Array;
+    }
+  | {
+      readonly kind: 'digest';
+      readonly layer: number;
+      readonly step: number;
+      /** The target's. */ readonly digest: number;
+    }
+  | {
+      readonly kind: 'image';
+      /** Drawn again; `repeats`: it is as wrong as the first. */ readonly image: Uint8Array;
+      readonly repeats: boolean;
+    }
+);
+
+/** What a finding most likely comes from. */
+export interface LikelyCause {
+  readonly cause: string;
+  readonly text: string;
+}
+
 export interface VerifyOptions {
   readonly firstSeed: bigint;
   /** Seeds, 1 or more: firstSeed .. firstSeed + count - 1, modulo 2^64. */
@@ -71,6 +109,10 @@ export interface VerifyOptions {
   /** Go on with the next seed after spikes differed. Images that alone differ never end a run. */
   readonly keepGoing?: boolean;
   readonly onProgress?: (done: number, mismatches: number) => void;
+  /** Takes the golden trace of each seed compared, in order. */
+  readonly onTrace?: (trace: ReturnType<GoldenModel['trace']>) => void;
+  /** Asked once, of the first mismatch. */
+  readonly diagnose?: (finding: Finding) => Promise<LikelyCause>;
 }
 
 export interface VerifyResult {
@@ -86,8 +128,13 @@ export interface VerifyResult {
   readonly spikes: number;
   /** At most one for spikes and one for the image of each seed. */
   readonly mismatches: readonly Mismatch[];
+  /** Of the first mismatch; undefined where there is none or nobody was asked. */
+  readonly likely: LikelyCause | undefined;
   readonly equal: boolean;
 }
+
+/** Membranes that are fetched at once from the first differing neuron on: a short answer, which gets through a bad line too. */
+const MEMBRANES_SEEN = 64;
 
 /** Mismatches kept. The run ends when there are so many, whatever the options. */
 const MAX_MISMATCHES = 64;
@@ -102,28 +149,31 @@ export async function verify(target: Target, golden: GoldenModel, options: Verif
   let checked = 0;
   let digests = 0;
   let spikes = 0;
+  let likely: LikelyCause | undefined;
   for (let i = 0; i < options.count; i++) {
     const seed = BigInt.asUintN(64, options.firstSeed + BigInt(i));
     const expected = golden.trace(seed);
+    options.onTrace?.(expected);
     const actual = await target.trace(seed);
     const place = firstDifference(expected.digests, actual.digests, golden.layerNames);
     checked++;
     digests += golden.layerNames.length * target.shape.timeSteps;
     for (let row = 0; row < expected.spikes.length; row++) spikes += expected.spikes[row];
+    let found: Found | undefined;
     if (place !== undefined) {
       const [layer, step] = place;
       const at = { seed, layer, layerName: golden.layerNames[layer], step };
-      const found = layer === 0 ? await findChoice(target, golden, at) : await findSpike(target, golden, at);
-      mismatches.push(
-        found ?? {
-          kind: 'digest',
-          ...at,
-          expected: expected.digests[layer][step],
-          actual: actual.digests[layer][step],
-        },
-      );
+      const digest = actual.digests[layer][step];
+      found = (await (layer === 0 ? findChoice : findSpike)(target, golden, at)) ?? {
+        mismatch: { kind: 'digest', ...at, expected: expected.digests[layer][step], actual: digest },
+        finding: { kind: 'digest', seed, layer, step, digest },
+      };
     } else if (expected.imageCrc !== actual.imageCrc) {
-      mismatches.push(await findPixel(target, golden, seed, expected.imageCrc, actual.imageCrc));
+      found = await findPixel(target, golden, seed, expected.imageCrc, actual.imageCrc);
+    }
+    if (found !== undefined) {
+      mismatches.push(found.mismatch);
+      likely ??= await options.diagnose?.(found.finding);
     }
     options.onProgress?.(checked, mismatches.length);
     if (mismatches.length >= MAX_MISMATCHES || (place !== undefined && options.keepGoing !== true)) break;
@@ -137,6 +187,7 @@ export async function verify(target: Target, golden: GoldenModel, options: Verif
     digests,
     spikes,
     mismatches,
+    likely,
     equal: mismatches.length === 0,
   };
 }
@@ -178,7 +229,12 @@ export function firstDifference(
   return undefined;
 }
 
-async function findSpike(target: Target, golden: GoldenModel, at: TracePlace): Promise<SpikeMismatch | undefined> {
+interface Found {
+  readonly mismatch: Mismatch;
+  readonly finding: Finding;
+}
+
+async function findSpike(target: Target, golden: GoldenModel, at: TracePlace): Promise<Found | undefined> {
   const expected = golden.spikes(at.seed, at.layer, at.step);
   const actual = await target.spikes(at.seed, at.layer, at.step);
   let neuron = -1;
@@ -190,24 +246,28 @@ async function findSpike(target: Target, golden: GoldenModel, at: TracePlace): P
   }
   if (neuron < 0) return undefined;
   // A row may compute membranes only as far as spikes need them (z looks back step by step); asking for one makes it exact.
-  const [membrane] = await target.membranes(at.seed, at.layer, at.step, neuron, 1);
+  // Its neighbours come in the same answer: what is wrong with one and not with another tells the cause.
+  const count = Math.min(MEMBRANES_SEEN, golden.layerNeurons[at.layer] - neuron);
+  const membranes = await target.membranes(at.seed, at.layer, at.step, neuron, count);
   const right = golden.membrane(at.seed, at.layer, at.step, neuron);
-  return {
+  const mismatch: SpikeMismatch = {
     kind: 'spike',
     ...at,
     neuron,
     expected: { spike: bit(expected, neuron), membrane: right.membrane },
-    actual: { spike: bit(actual, neuron), membrane },
+    actual: { spike: bit(actual, neuron), membrane: membranes[0] },
     threshold: right.threshold,
     differing,
   };
+  const { seed, layer, step } = at;
+  return { mismatch, finding: { kind: 'spike', seed, layer, step, spikes: actual, first: neuron, membranes } };
 }
 
 function bit(packed: Uint8Array, index: number): 0 | 1 {
   return ((packed[index >> 3] >> (index & 7)) & 1) as 0 | 1;
 }
 
-async function findChoice(target: Target, golden: GoldenModel, at: TracePlace): Promise<ChoiceMismatch | undefined> {
+async function findChoice(target: Target, golden: GoldenModel, at: TracePlace): Promise<Found | undefined> {
   const count = golden.layerNeurons[at.layer];
   const actual = await target.membranes(at.seed, at.layer, at.step, 0, count);
   let first: { neuron: number; expected: number } | undefined;
@@ -218,7 +278,12 @@ async function findChoice(target: Target, golden: GoldenModel, at: TracePlace): 
     first ??= { neuron, expected };
     differing++;
   }
-  return first && { kind: 'choice', ...at, ...first, actual: actual[first.neuron], differing };
+  return (
+    first && {
+      mismatch: { kind: 'choice', ...at, ...first, actual: actual[first.neuron], differing },
+      finding: { kind: 'choice', seed: at.seed, step: at.step, indices: actual },
+    }
+  );
 }
 
 async function findPixel(
@@ -227,11 +292,15 @@ async function findPixel(
   seed: bigint,
   expectedCrc: number,
   actualCrc: number,
-): Promise<ImageMismatch> {
+): Promise<Found> {
   const { image } = await target.sample(seed);
   const pixel = firstPixelDifference(seed, golden.sample(seed), image, target.shape.imageSize);
-  const origin = crc32(image) === actualCrc ? 'readout' : 'unstable';
-  return { kind: 'image', seed, origin, expectedCrc, actualCrc, pixel };
+  const repeats = crc32(image) === actualCrc;
+  const origin = repeats ? 'readout' : 'unstable';
+  return {
+    mismatch: { kind: 'image', seed, origin, expectedCrc, actualCrc, pixel },
+    finding: { kind: 'image', seed, image, repeats },
+  };
 }
 
 /** One mismatch in two lines: where, then expected and actual. */
@@ -262,7 +331,7 @@ export function formatMismatch(mismatch: Mismatch): string {
       );
     case 'digest':
       return (
-        `${where}: the digest differed, the spikes asked for again are right; the target does not draw the same twice\n` +
+        `${where}: the digest differed, the spikes asked for one by one are right\n` +
         `  expected ${hex32(mismatch.expected)}, actual ${hex32(mismatch.actual)}`
       );
   }
@@ -270,10 +339,6 @@ export function formatMismatch(mismatch: Mismatch): string {
 
 function fired(spike: 0 | 1): string {
   return spike === 1 ? 'a spike' : 'no spike';
-}
-
-function hex32(value: number): string {
-  return `0x${value.toString(16).padStart(8, '0')}`;
 }
 
 /** The result for people. */
@@ -284,10 +349,15 @@ export function formatVerifyResult(result: VerifyResult): string {
     `${result.firstSeed}, ${number(result.digests)} digests over ${number(result.spikes)} spikes`;
   if (result.equal) return `${summary}: every bit equals the golden model`;
   const words = result.mismatches.length === 1 ? '1 mismatch' : `${result.mismatches.length} mismatches`;
-  return [`${summary}: ${words}`, ...result.mismatches.map(formatMismatch)].join('\n');
+  const { likely } = result;
+  return [
+    `${summary}: ${words}`,
+    ...result.mismatches.map(formatMismatch),
+    ...(likely === undefined ? [] : [`likely cause: ${likely.cause}: ${likely.text}`]),
+  ].join('\n');
 }
 
 /** The result for machines: seeds, which may exceed 2^53, as decimal strings. */
-export function verifyResultJson(result: VerifyResult): string {
+export function verifyResultJson(result: VerifyResult & { readonly replay?: string }): string {
   return JSON.stringify(result, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
 }

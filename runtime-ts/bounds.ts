@@ -180,32 +180,36 @@ export interface ModelBounds {
 }
 
 /**
+ * @returns the bounds themselves
+ * @throws FsvaeError `input` where a sum, a membrane, or a membrane times the leak's multiplier could leave 32 bits
+ */
+export function requireInt32(bounds: LayerBounds, leak: Leak): LayerBounds {
+  const leaked: Range = { min: bounds.membrane.min * leak.multiplier, max: bounds.membrane.max * leak.multiplier };
+  for (const [what, range] of [
+    ['sum', bounds.sum],
+    ['membrane', bounds.membrane],
+    ['leak product', leaked],
+  ] as const) {
+    if (!within(range, INT32)) {
+      throw new FsvaeError(
+        'input',
+        `${bounds.name}: the ${what} can reach ${range.min} .. ${range.max}, which leaves 32 bits; ` +
+          'quantize with fewer fraction bits or weight bits',
+      );
+    }
+  }
+  return bounds;
+}
+
+/**
  * Bounds of every layer.
  *
  * @throws FsvaeError `input` where a sum, a membrane, or a membrane times the leak's multiplier could leave 32 bits
  */
 export function proveBounds(model: IntegerModel): ModelBounds {
-  const layers = [...model.prior, model.decoderInput, ...model.decoder].map((layer) => {
-    const bounds = layerBounds(layer, model.leak, model.config.timeSteps);
-    const leaked: Range = {
-      min: bounds.membrane.min * model.leak.multiplier,
-      max: bounds.membrane.max * model.leak.multiplier,
-    };
-    for (const [what, range] of [
-      ['sum', bounds.sum],
-      ['membrane', bounds.membrane],
-      ['leak product', leaked],
-    ] as const) {
-      if (!within(range, INT32)) {
-        throw new FsvaeError(
-          'input',
-          `${layer.name}: the ${what} can reach ${range.min} .. ${range.max}, which leaves 32 bits; ` +
-            'quantize with fewer fraction bits or weight bits',
-        );
-      }
-    }
-    return bounds;
-  });
+  const layers = [...model.prior, model.decoderInput, ...model.decoder].map((layer) =>
+    requireInt32(layerBounds(layer, model.leak, model.config.timeSteps), model.leak),
+  );
   const readout = readoutBounds(model.readout);
   if (!within(readout.membrane, INT32)) {
     throw new FsvaeError(

@@ -2,22 +2,56 @@
 
 import type { Command } from 'commander';
 import { loadBoard } from '../../boards/board.js';
+import { diagnose } from '../../harness/diagnosis/diagnose.js';
 import { startProgress } from '../../harness/progress.js';
-import type { Target } from '../../harness/target.js';
+import {
+  certify,
+  checkCertifiable,
+  type CertifiedTarget,
+  encodeCertificate,
+  EvidenceCollector,
+} from '../../harness/certificate.js';
 import { formatVerifyResult, verify, verifyResultJson } from '../../harness/verify.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { buildFor } from '../build.js';
+import { boardTarget, builtTarget, certifiedOptions, existingCertificate, goldenTarget } from '../certify.js';
 import { loadModel } from '../load-model.js';
 import { type BuildFlags, type DrawFlags, positiveInteger, withBuild, withDraw } from '../options.js';
-import { expectedAnywhere, expectedModel, openPort, startBuild } from '../targets.js';
+import {
+  type BoardTarget,
+  expectedAnywhere,
+  type ExpectedModel,
+  expectedModel,
+  openPort,
+  startBuild,
+} from '../targets.js';
 import type { Output } from '../terminal.js';
+import { writeNew } from '../write-new.js';
 
 interface VerifyFlags extends BuildFlags, DrawFlags {
   readonly port?: string;
   readonly simulate?: boolean;
   readonly baud: number;
   readonly keepGoing?: boolean;
+  readonly certificate?: string;
+}
+
+/** The command that shows one seed's mismatch again. */
+function replayCommand(flags: VerifyFlags, seed: bigint): string {
+  const given: [option: string, value: string | number | undefined][] = [
+    ['port', flags.port],
+    ['board', flags.port === undefined ? flags.board : undefined],
+    ['model', flags.model],
+    ['bits', flags.bits],
+    ['tau', flags.tau],
+    ['threshold', flags.threshold],
+    ['threshold-scale', flags.thresholdScale],
+  ];
+  const options = given.flatMap(([option, value]) => (value === undefined ? [] : [`--${option} ${value}`]));
+  return ['fsvae-codegen verify', ...(flags.port === undefined ? ['--simulate'] : []), ...options]
+    .concat(`--seed ${seed} --images 1`)
+    .join(' ');
 }
 
 async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
@@ -28,13 +62,28 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   const loaded = loadModel(flags);
   const golden = new GoldenModel(loaded.model);
   const talk = output.talker(flags);
-  let target: Target;
+  const before = flags.certificate === undefined ? undefined : existingCertificate(flags.certificate);
+  if (before !== undefined) {
+    checkCertifiable(before, { hash: golden.hash, first: flags.seed, count: flags.images }, flags.certificate!);
+  }
+  const collector = new EvidenceCollector(golden);
+  let target: BoardTarget;
+  let certified: CertifiedTarget;
+  let expected: ExpectedModel;
+  let generatorNote: string | undefined;
+  const note = (line: string): void => {
+    generatorNote = line;
+    output.note(line);
+  };
   if (flags.port !== undefined) {
-    const expected = expectedAnywhere(loaded);
-    target = await openPort(flags.port, flags.baud, expected, (line) => output.note(line));
+    expected = expectedAnywhere(loaded);
+    target = await openPort(flags.port, flags.baud, expected, note);
+    certified = boardTarget(target.hello);
   } else {
     const { plan, build } = await buildFor(output, board, flags, loaded, talk);
-    target = await startBuild(board, build, expectedModel(plan), (line) => output.note(line));
+    expected = expectedModel(plan);
+    target = await startBuild(board, build, expected, note);
+    certified = builtTarget(board, build, target.hello);
   }
   const progress = startProgress({ stream: output.stderr, label: 'seeds', total: flags.images });
   try {
@@ -42,10 +91,28 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
       firstSeed: flags.seed,
       count: flags.images,
       keepGoing: flags.keepGoing === true,
+      onTrace: (trace) => collector.add(trace),
+      diagnose: (finding) =>
+        diagnose(target, golden, finding, {
+          constants: expected.constants,
+          ...(generatorNote === undefined ? {} : { generatorNote }),
+        }),
       onProgress: (done, mismatches) => progress.update(done, mismatches === 0 ? 'equal' : `${mismatches} mismatches`),
     });
     progress.stop();
-    output.say(flags.json === true ? verifyResultJson(result) : formatVerifyResult(result));
+    const replay = result.equal ? undefined : replayCommand(flags, result.mismatches[0].seed);
+    if (flags.json === true) output.say(verifyResultJson({ ...result, ...(replay === undefined ? {} : { replay }) }));
+    else {
+      output.say(formatVerifyResult(result));
+      if (replay !== undefined) output.say(`replay: ${replay}`);
+    }
+    if (flags.certificate !== undefined && result.equal) {
+      const model = { name: loaded.name, hash: golden.hash, options: certifiedOptions(flags) };
+      const evidence = collector.evidence(model, flags.seed);
+      const certificate = certify(before, evidence, [goldenTarget(), certified], flags.certificate);
+      writeNew(flags.certificate, Buffer.from(encodeCertificate(certificate)));
+      talk(`certificate: ${flags.certificate}, ${certificate.targets.length} targets that give the same bits`);
+    }
     if (!result.equal) throw new FsvaeError('mismatch', `${target.name} does not give the golden model's bits`);
   } finally {
     progress.stop();
@@ -60,5 +127,6 @@ export function verifyCommand(program: Command, output: Output): void {
     .option('--simulate', 'build for --board and use its emulator instead')
     .option('--baud <rate>', 'bits a second', positiveInteger, 115_200)
     .option('--keep-going', 'go on after the first difference')
+    .option('--certificate <file>', 'write down what was proven; each run with the same file adds its target')
     .action((flags: VerifyFlags) => verifyTarget(output, flags));
 }

@@ -42,6 +42,18 @@ export interface FloatReadout {
   readonly coefficients: Float64Array;
 }
 
+/** Convolution, kernel 3, stride 2, padding 1, of the encoder. `weight[((out * inC + in) * 3 + ky) * 3 + kx]`. */
+export interface FloatConv {
+  readonly kind: 'conv';
+  readonly name: string;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  /** Height and width of the input map; the output map is half as large. */
+  readonly inSize: number;
+  readonly weight: Float64Array;
+  readonly bias: Float64Array;
+}
+
 export interface FloatModel {
   readonly config: ModelConfig;
   /** Leak: u[t] = tau * u[t-1] * (1 - o[t-1]) + x[t] (paper eq. 1). */
@@ -63,8 +75,8 @@ export interface FloatModelOptions {
 }
 
 /** Zheng et al. 2021: alpha scales the normalised input; the authors' code has 2 in prior and posterior, else 1. */
-const ALPHA_PRIOR = 2;
-const ALPHA_DECODER = 1;
+export const ALPHA_PRIOR = 2;
+export const ALPHA_DECODER = 1;
 const EPSILON = 1e-5;
 
 const MOST_CHOICES = 256;
@@ -81,7 +93,7 @@ const UNUSED = /^(encoder\.|before_latent_layer\.|posterior\.)/;
 type Shape = readonly (number | string)[];
 
 /** Collects everything that is wrong with a checkpoint's names and shapes, to report it at once. */
-class TensorTable {
+export class TensorTable {
   private readonly problems: string[] = [];
   private readonly used = new Set<string>();
 
@@ -135,10 +147,13 @@ class TensorTable {
     return Float64Array.from(tensor.data);
   }
 
-  /** @throws FsvaeError `input` with every problem found so far and every tensor that nothing used */
-  finish(): void {
+  /**
+   * @param others tensors that somebody else uses
+   * @throws FsvaeError `input` with every problem found so far and every tensor that nothing used
+   */
+  finish(others: RegExp): void {
     const unexpected = [...this.checkpoint.tensors.keys()].filter(
-      (name) => !this.used.has(name) && !UNUSED.test(name) && !name.endsWith('.num_batches_tracked'),
+      (name) => !this.used.has(name) && !others.test(name) && !name.endsWith('.num_batches_tracked'),
     );
     this.problems.push(...unexpected.map((name) => `unexpected ${name} (${this.shape(name)!.join(', ')})`));
     if (this.problems.length > 0) {
@@ -158,7 +173,12 @@ const BN_PARTS = ['weight', 'bias', 'running_mean', 'running_var'] as const;
  * @returns the weight's shape; where it is not the expected one, the shape it has, so that one wrong tensor is reported
  *   as one, and not also as all that should have followed from it
  */
-function expectLayer(table: TensorTable, name: string, weight: Shape, outAxis: number): readonly number[] | undefined {
+export function expectLayer(
+  table: TensorTable,
+  name: string,
+  weight: Shape,
+  outAxis: number,
+): readonly number[] | undefined {
   const shape = table.expect(`${name}.weight`, weight) ?? table.shape(`${name}.weight`);
   const out = shape?.[outAxis] ?? weight[outAxis];
   table.expect(`${name}.bias`, [out]);
@@ -167,7 +187,7 @@ function expectLayer(table: TensorTable, name: string, weight: Shape, outAxis: n
 }
 
 /** Affine map of tdBN: y = factor * x + offset. */
-function batchNorm(
+export function batchNorm(
   table: TensorTable,
   name: string,
   alpha: number,
@@ -187,7 +207,7 @@ function batchNorm(
 }
 
 /** Finite tensors can still multiply to infinity, in float64 checkpoints or with an absurd threshold. */
-function requireFoldable(table: TensorTable, name: string, weight: Float64Array, bias: Float64Array): void {
+export function requireFoldable(table: TensorTable, name: string, weight: Float64Array, bias: Float64Array): void {
   for (const [part, values] of [
     ['weight', weight],
     ['bias', bias],
@@ -203,7 +223,7 @@ function requireFoldable(table: TensorTable, name: string, weight: Float64Array,
   }
 }
 
-function foldedLinear(table: TensorTable, name: string, alpha: number, threshold: number): FloatLinear {
+export function foldedLinear(table: TensorTable, name: string, alpha: number, threshold: number): FloatLinear {
   const [outFeatures, inFeatures] = table.shape(`${name}.weight`)!;
   const { factor, offset } = batchNorm(table, name, alpha, threshold);
   const weight = table.values(`${name}.weight`).map((w, i) => w * factor[Math.floor(i / inFeatures)]);
@@ -222,7 +242,7 @@ function foldedConvTranspose(table: TensorTable, name: string, inSize: number, t
 }
 
 /** Layers `PREFIX.0`, `PREFIX.1`, ... up to the highest that has any tensor, so that what it lacks is listed. */
-function countLayers(table: TensorTable, prefix: string): number {
+export function countLayers(table: TensorTable, prefix: string): number {
   let count = 0;
   for (const name of table.names()) {
     const index = name.startsWith(`${prefix}.`) ? /^(\d{1,2})\./.exec(name.slice(prefix.length + 1)) : null;
@@ -310,7 +330,7 @@ export function readFloatModel(checkpoint: Checkpoint, options: FloatModelOption
         table.problem(`the image has ${size} pixels a side, at most ${MOST_IMAGE_SIZE} are taken`);
     }
   }
-  table.finish();
+  table.finish(UNUSED);
 
   const prior = Array.from({ length: priorLayers }, (_, i) =>
     foldedLinear(table, `prior.layers.${i}`, ALPHA_PRIOR, threshold),

@@ -3,10 +3,10 @@
  * of maps are position-major, (y * size + x) * channels + channel, those of decoder_input too.
  */
 
-import type { FloatConvTranspose, FloatLinear, FloatModel, FloatReadout } from './network.js';
+import type { FloatConv, FloatConvTranspose, FloatLinear, FloatModel, FloatReadout } from './network.js';
 
-/** Sum of a neuron's weights over the inputs that fire, bias included: `currents` is overwritten. */
-type Currents = (input: Uint8Array, currents: Float64Array) => void;
+/** Sum of a neuron's weights over the inputs, bias included: `currents` is overwritten. Inputs are spikes, or pixels. */
+type Currents = (input: ArrayLike<number>, currents: Float64Array) => void;
 
 function linearCurrents(layer: FloatLinear): Currents {
   const { inFeatures, outFeatures, weight, bias } = layer;
@@ -17,9 +17,10 @@ function linearCurrents(layer: FloatLinear): Currents {
   return (input, currents) => {
     currents.set(bias);
     for (let i = 0; i < inFeatures; i++) {
-      if (input[i] === 0) continue;
+      const value = input[i];
+      if (value === 0) continue;
       const start = i * outFeatures;
-      for (let o = 0; o < outFeatures; o++) currents[o] += column[start + o];
+      for (let o = 0; o < outFeatures; o++) currents[o] += value * column[start + o];
     }
   };
 }
@@ -52,21 +53,60 @@ function convTransposeCurrents(layer: FloatConvTranspose): Currents {
   };
 }
 
-/** Rearranged weights are kept as long as their layer is: rearranging costs as much as running. */
-const currentsOf = new WeakMap<FloatLinear | FloatConvTranspose, Currents>();
+/** Kernel 3, stride 2, padding 1: what lies at (y, x) reaches (floor(y / 2), x / 2 likewise), and at odd places the next. */
+function convCurrents(layer: FloatConv): Currents {
+  const { inChannels, outChannels, inSize, weight, bias } = layer;
+  const outSize = inSize / 2;
+  const taps = new Float64Array(weight.length); // [in][ky][kx][out]
+  for (let o = 0; o < outChannels; o++) {
+    for (let i = 0; i < inChannels; i++) {
+      for (let k = 0; k < 9; k++) taps[(i * 9 + k) * outChannels + o] = weight[(o * inChannels + i) * 9 + k];
+    }
+  }
+  return (input, currents) => {
+    for (let position = 0; position < outSize * outSize; position++) currents.set(bias, position * outChannels);
+    for (let y = 0; y < inSize; y++) {
+      for (let x = 0; x < inSize; x++) {
+        for (let i = 0; i < inChannels; i++) {
+          const value = input[(y * inSize + x) * inChannels + i];
+          if (value === 0) continue;
+          for (let toY = y >> 1; toY <= (y + 1) >> 1 && toY < outSize; toY++) {
+            for (let toX = x >> 1; toX <= (x + 1) >> 1 && toX < outSize; toX++) {
+              const from = (i * 9 + (y + 1 - 2 * toY) * 3 + (x + 1 - 2 * toX)) * outChannels;
+              const to = (toY * outSize + toX) * outChannels;
+              for (let o = 0; o < outChannels; o++) currents[to + o] += value * taps[from + o];
+            }
+          }
+        }
+      }
+    }
+  };
+}
 
-function currentsFor(layer: FloatLinear | FloatConvTranspose): Currents {
+type FloatSpiking = FloatLinear | FloatConvTranspose | FloatConv;
+
+/** Rearranged weights are kept as long as their layer is: rearranging costs as much as running. */
+const currentsOf = new WeakMap<FloatSpiking, Currents>();
+
+function currentsFor(layer: FloatSpiking): Currents {
   let currents = currentsOf.get(layer);
   if (currents === undefined) {
-    currents = layer.kind === 'linear' ? linearCurrents(layer) : convTransposeCurrents(layer);
+    currents =
+      layer.kind === 'linear'
+        ? linearCurrents(layer)
+        : layer.kind === 'conv'
+          ? convCurrents(layer)
+          : convTransposeCurrents(layer);
     currentsOf.set(layer, currents);
   }
   return currents;
 }
 
 /** Neurons of a layer's output. */
-export function floatNeurons(layer: FloatLinear | FloatConvTranspose): number {
-  return layer.kind === 'linear' ? layer.outFeatures : 4 * layer.inSize * layer.inSize * layer.outChannels;
+export function floatNeurons(layer: FloatSpiking): number {
+  if (layer.kind === 'linear') return layer.outFeatures;
+  const area = layer.inSize * layer.inSize * layer.outChannels;
+  return layer.kind === 'conv' ? area / 4 : 4 * area;
 }
 
 /** One layer that can be run step by step. */
@@ -79,7 +119,7 @@ export class FloatLayerState {
   private readonly currents: Currents;
 
   constructor(
-    layer: FloatLinear | FloatConvTranspose,
+    layer: FloatSpiking,
     private readonly tau: number,
     private readonly threshold: number,
   ) {
@@ -91,7 +131,7 @@ export class FloatLayerState {
   }
 
   /** Paper eq. 1 to 3. */
-  step(input: Uint8Array): Uint8Array {
+  step(input: ArrayLike<number>): Uint8Array {
     const { membrane, carried, spikes, tau, threshold } = this;
     this.currents(input, membrane);
     for (let n = 0; n < membrane.length; n++) {

@@ -56,7 +56,7 @@ export function leakFromTau(tau: number): Leak {
 }
 
 /** Rule W1. */
-function channelStep(largestWeight: number, largestConstant: number, weightLimit: number): number {
+export function channelStep(largestWeight: number, largestConstant: number, weightLimit: number): number {
   return Math.max(largestWeight / weightLimit, largestConstant / LARGEST_CONSTANT);
 }
 
@@ -81,7 +81,7 @@ interface QuantizedSpiking {
  * @param channelOf output channel of each entry of `weight`
  * @param vth the layer's threshold, scaled already (s * Vth of rule W3)
  */
-function quantizeSpiking(
+export function quantizeSpiking(
   name: string,
   weight: Float64Array,
   bias: Float64Array,
@@ -118,7 +118,7 @@ function quantizeSpiking(
   };
 }
 
-function quantizeLinear(layer: FloatLinear, vth: number, options: QuantizeOptions): LinearLayer {
+export function quantizeLinear(layer: FloatLinear, vth: number, options: QuantizeOptions): LinearLayer {
   const { inFeatures, outFeatures } = layer;
   const channelOf = (i: number): number => Math.floor(i / inFeatures);
   return {

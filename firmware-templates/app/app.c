@@ -9,7 +9,7 @@
 
 enum {
     PROTOCOL_MAJOR = 1,
-    PROTOCOL_MINOR = 0
+    PROTOCOL_MINOR = 1
 };
 
 enum {
@@ -21,6 +21,7 @@ enum {
     REQUEST_STATISTICS = 0x06,
     REQUEST_RESET = 0x07,
     REQUEST_LAYERS = 0x08,
+    REQUEST_CONSTANTS = 0x09,
     RESPONSE = 0x80 /* or-ed to the request's type */
 };
 
@@ -39,10 +40,16 @@ enum {
     TENSOR_MEMBRANES = 1
 };
 
+enum {
+    CONSTANTS_DIGESTS = 0,
+    CONSTANTS_WORDS = 1
+};
+
 #define STRING_MAX 63u /* longest text in a body; longer ones are cut */
 
-/* Most bytes of spikes or membranes in one answer. */
+/* Most bytes of spikes or membranes in one answer, and of an address with constants or their digests. */
 #define TENSOR_BYTES 4096u
+#define CONSTANTS_BYTES (TENSOR_BYTES - 4u)
 
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
@@ -343,6 +350,41 @@ static void serve_layers(const uint8_t *request)
     end();
 }
 
+/* Constants as they lie in memory, word by word or as digests of parts: where one was damaged, and what it is now. */
+static void serve_constants(const uint8_t *request)
+{
+    const uint32_t total = (uint32_t)FSVAE_WEIGHT_BYTES / 4u;
+    const uint8_t *bytes = (const uint8_t *)fsvae_constants();
+    const uint8_t *body = request + FSVAE_FRAME_HEADER;
+    const uint32_t kind = body[0];
+    const uint32_t first = fsvae_frame_get_u32(body + 1);
+    const uint32_t words = fsvae_frame_get_u32(body + 5);
+    const uint32_t count = fsvae_frame_get_u32(body + 9);
+    const uint32_t step = kind == CONSTANTS_WORDS ? 1u : words;
+    uint32_t i;
+    if (kind > CONSTANTS_WORDS || (kind == CONSTANTS_WORDS && words != 1u)) {
+        answer_error(request, STATUS_BAD_ARGUMENT, "no such kind of constants");
+        return;
+    }
+    if (count == 0 || count > CONSTANTS_BYTES / 4u || step == 0 || first >= total ||
+        (count - 1u) > (total - 1u - first) / step) {
+        answer_error(request, STATUS_BAD_ARGUMENT, "no such range of constants, or too many at once");
+        return;
+    }
+    begin(request, STATUS_OK);
+    fsvae_frame_put_u32(&encoder, (uint32_t)((uintptr_t)bytes + 4u * first));
+    for (i = 0; i < count; i++) {
+        const uint32_t at = first + i * step;
+        const uint8_t *part = bytes + 4u * (size_t)at;
+        if (kind == CONSTANTS_WORDS) {
+            fsvae_frame_put(&encoder, part, 4);
+        } else {
+            fsvae_frame_put_u32(&encoder, fsvae_frame_crc32(0, part, 4u * (size_t)(step < total - at ? step : total - at)));
+        }
+    }
+    end();
+}
+
 static void serve_reset(const uint8_t *request)
 {
     uint8_t mode = request[FSVAE_FRAME_HEADER];
@@ -376,6 +418,7 @@ static const request_entry requests[] = {
     {REQUEST_STATISTICS, 0, serve_statistics},
     {REQUEST_RESET, 1, serve_reset},
     {REQUEST_LAYERS, 0, serve_layers},
+    {REQUEST_CONSTANTS, 13, serve_constants},
 };
 
 static void serve(const uint8_t *request, size_t length)

@@ -146,6 +146,12 @@ describe('board descriptions', () => {
     }
   });
 
+  it('says it in one line, whatever the keys are', () => {
+    const error = refusal(() => parseBoard(changed({ 'a\nb': 1 }), 'mine.json'));
+    expect(error.message).to.contain('a\\u000ab');
+    expect(error.message).to.not.match(/[\r\n]/);
+  });
+
   for (const [what, changes, path] of [
     ['a title that ends a comment', { title: 'Pico */ int main' }, 'title'],
     ['a title of two lines', { title: 'Pico\n2' }, 'title'],

@@ -204,6 +204,49 @@ describe('command line', function () {
     expect(run(['boards']).out).to.match(/rp2040 +cortex-m0plus +2048 KiB/);
   });
 
+  it('certifies what it verified, adds a target with each run, and replays it', () => {
+    const verified = ['verify', '--simulate', '-m', 'tiny', '-n', '2', '--certificate', 'bits.json'];
+    expect(run([...verified, '-b', 'host']).out).to.match(
+      /certificate: bits\.json, 2 targets that give the same bits\n/,
+    );
+    expect(run([...verified, '-b', 'rp2040']).out).to.match(/certificate: bits\.json, 3 targets/);
+    const written = readFileSync(join(folder, 'bits.json'), 'utf8');
+    expect(run([...verified, '-b', 'host']).code).to.equal(0);
+    expect(readFileSync(join(folder, 'bits.json'), 'utf8'), 'the same run, the same bytes').to.equal(written);
+
+    const { code, out } = run(['certificate', 'check', 'bits.json']);
+    expect(out).to.match(/2 seeds from 0\n {2}equal {4}golden model\n {2}equal {4}host, [^\n]+\n {2}equal {4}rp2040, /);
+    expect(code).to.equal(0);
+
+    refused(
+      [...verified, '-s', '5', '-b', 'host'],
+      EXIT_CODES.usage,
+      /bits\.json is a certificate of something else \(seeds differ\)/,
+    );
+    refused([...verified, '--bits', '4', '-b', 'host'], EXIT_CODES.usage, /something else \(model differ\)/);
+    // One digit of a digest.
+    const tampered = written.replace(
+      /("name": "z",\s+"neurons": \d+,\s+"digest": ")(.)/,
+      (_, before: string, digit: string) => before + (digit === '0' ? '1' : '0'),
+    );
+    writeFileSync(join(folder, 'tampered.json'), tampered);
+    refused(
+      ['certificate', 'check', 'tampered.json'],
+      EXIT_CODES.mismatch,
+      /1 of 3 targets no longer give what tampered\.json says/,
+    );
+    writeFileSync(
+      join(folder, 'broken.json'),
+      tampered.replace('"count": 2', '"count": 0').replace('"host"', '"hosts"'),
+    );
+    refused(
+      ['certificate', 'check', 'broken.json'],
+      EXIT_CODES.input,
+      /broken\.json has 2 error\(s\): seeds\.count: [^;]+; targets\.1\.kind: /,
+    );
+    refused(['certificate', 'check', 'none.json'], EXIT_CODES.usage, /certificate none\.json cannot be read/);
+  });
+
   describe('bad input gets one line and its own exit code', () => {
     const file = (name: string, content: string | Uint8Array): string => {
       mkdirSync(folder, { recursive: true });

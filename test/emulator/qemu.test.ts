@@ -37,7 +37,7 @@ for (const compiler of ['gcc', 'zig'] as const) {
     });
 
     beforeEach(async () => {
-      running = await startBoardProcess(process.execPath, [EMULATOR, BOARD.machine!, program.programPath]);
+      running = await startBoardProcess(process.execPath, [EMULATOR, BOARD.core, BOARD.machine!, program.programPath]);
       link = await SerialLink.open(running.path);
       await link.settle();
     });
@@ -128,7 +128,7 @@ for (const compiler of ['gcc', 'zig'] as const) {
 
     it('takes QEMU with it when stdin closes, and when it is asked to end', async function () {
       if (!existsSync('/proc/self/stat')) this.skip();
-      const args = [EMULATOR, BOARD.machine!, program.programPath];
+      const args = [EMULATOR, BOARD.core, BOARD.machine!, program.programPath];
       for (const end of ['stdin', 'SIGTERM'] as const) {
         const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
         await new Promise((resolve) => child.stdout.once('data', resolve));

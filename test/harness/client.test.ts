@@ -1,6 +1,15 @@
 import { expect } from 'chai';
 import type { BoardClient } from '../../harness/client.js';
-import { encodeFrame, FrameDecoder, PROTOCOL_MAJOR, Request, type RequestType, Status } from '../../harness/frame.js';
+import { findDamage, wordBytes } from '../../harness/constants.js';
+import {
+  ConstantsKind,
+  encodeFrame,
+  FrameDecoder,
+  PROTOCOL_MAJOR,
+  Request,
+  type RequestType,
+  Status,
+} from '../../harness/frame.js';
 import type { BoardProcess } from '../../harness/process.js';
 import { connectBoard, openSerial } from '../../harness/serial.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
@@ -28,7 +37,7 @@ describeWithCompiler('requests to the C application', () => {
   it('hello says who the board is', async () => {
     expect(await client.hello()).to.deep.equal({
       protocolMajor: PROTOCOL_MAJOR,
-      protocolMinor: 0,
+      protocolMinor: 1,
       channels: 1,
       imageSize: 16,
       timeSteps: TIME_STEPS,
@@ -135,7 +144,7 @@ describeWithCompiler('requests to the C application', () => {
     return body;
   };
   const refused: [title: string, type: number, body: Uint8Array, error: RegExp][] = [
-    ['a request of another version', 0x09, new Uint8Array(0), /unknown request/],
+    ['a request of another version', 0x0b, new Uint8Array(0), /unknown request/],
     ['request 0', 0x00, new Uint8Array(0), /unknown request/],
     ['a hello with a body', Request.hello, new Uint8Array(1), /bad length/],
     ['a seed of 7 bytes', Request.sample, new Uint8Array(7), /bad length/],
@@ -157,6 +166,69 @@ describeWithCompiler('requests to the C application', () => {
       const error = await errorOf(client.request(type as RequestType, body));
       expect(error.message).to.match(message);
       expect((await client.sample(2n)).image).to.deep.equal(golden.sample(2n));
+    });
+  }
+
+  const WORDS = 3003;
+  const word = (i: number): number => Math.imul(i, 0x9e3779b1) >>> 0;
+
+  it('constants, as words and as digests of parts', async () => {
+    const words = await client.constants({ kind: ConstantsKind.words, first: WORDS - 3, words: 1, parts: 3 });
+    expect([...words.values]).to.deep.equal([word(WORDS - 3), word(WORDS - 2), word(WORDS - 1)]);
+    const whole = Uint32Array.from({ length: WORDS }, (_, i) => word(i));
+    const { address, values } = await client.constants({
+      kind: ConstantsKind.digests,
+      first: 3,
+      words: 1000,
+      parts: 3,
+    });
+    expect(address).to.equal((words.address - 4 * (WORDS - 6)) >>> 0);
+    expect([...values]).to.deep.equal(
+      [3, 1003, 2003].map((first) => crc32(wordBytes(whole.subarray(first, first + 1000)))),
+    );
+  });
+
+  it('finds a wrong constant with two requests, and says nothing of whole ones', async () => {
+    const right = Uint32Array.from({ length: WORDS }, (_, i) => word(i));
+    const wrong = right.slice();
+    wrong[2222] ^= 0x40;
+    const asked: unknown[] = [];
+    const read: Parameters<typeof findDamage>[0] = (request) => {
+      asked.push(request.kind);
+      return client.constants(request);
+    };
+    const layout = (words: Uint32Array) => ({ words, describe: (at: number) => `word ${at}` });
+    expect(await findDamage(read, [layout(right.map((value) => ~value)), layout(right)])).to.equal(undefined);
+    expect(asked).to.have.length(1);
+    const damage = await findDamage(read, [layout(wrong)]);
+    expect(asked).to.have.length(3);
+    expect(damage).to.include({
+      word: 2222,
+      expected: (word(2222) ^ 0x40) >>> 0,
+      actual: word(2222),
+      meaning: 'word 2222',
+      wordsInPart: 1,
+      damagedParts: 1,
+    });
+    // Half written: every second word is another.
+    const half = await findDamage(read, [layout(right.map((value, i) => (i < 1500 ? value : ~value)))]);
+    expect(half).to.include({ word: 1500, damagedParts: half!.parts - Math.floor(1500 / Math.ceil(WORDS / 1023)) });
+  });
+
+  for (const [title, request] of [
+    ['a kind', { kind: 2 as 1, first: 0, words: 1, parts: 1 }],
+    ['long words', { kind: ConstantsKind.words, first: 0, words: 2, parts: 1 }],
+    ['parts of nothing', { kind: ConstantsKind.digests, first: 0, words: 0, parts: 1 }],
+    ['no parts', { kind: ConstantsKind.digests, first: 0, words: 1, parts: 0 }],
+    ['more parts than an answer holds', { kind: ConstantsKind.words, first: 0, words: 1, parts: 1024 }],
+    ['a word beyond the end', { kind: ConstantsKind.words, first: WORDS, words: 1, parts: 1 }],
+    ['words over the end', { kind: ConstantsKind.words, first: WORDS - 1, words: 1, parts: 2 }],
+    ['a part that begins beyond the end', { kind: ConstantsKind.digests, first: 0, words: WORDS, parts: 2 }],
+    ['a range that wraps', { kind: ConstantsKind.digests, first: 1, words: 0xffffffff, parts: 2 }],
+  ] as const) {
+    it(`refuses constants: ${title}`, async () => {
+      const error = await errorOf(client.constants(request));
+      expect(error.message).to.match(/no such (kind|range) of constants/);
     });
   }
 });

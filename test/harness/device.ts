@@ -45,4 +45,7 @@ export function startDevice(defines: readonly string[] = []): Promise<BoardProce
 }
 
 /** Tests of the C application need a C compiler; without one they show as pending. */
-export const describeWithCompiler = hostCompilers.length > 0 && process.platform !== 'win32' ? describe : describe.skip;
+export function describeWithCompiler(title: string, body: (this: Mocha.Suite) => void): void {
+  if (hostCompilers.length > 0 && process.platform !== 'win32') describe(title, body);
+  else describe.skip(title, body);
+}

@@ -151,10 +151,10 @@ describeWithCompiler('a board with wrong bits', () => {
     expect(more.mismatches).to.have.length(3);
   });
 
-  it('in a digest whose spikes are right does not draw the same twice', async () => {
+  it('in a digest whose spikes are right is told apart from wrong spikes', async () => {
     const { mismatch, text } = await find(0xf5);
     expect(mismatch).to.include({ kind: 'digest', layerName: 'decoder_input', step: 0 });
-    expect(text).to.contain('the target does not draw the same twice');
+    expect(text).to.contain('the spikes asked for one by one are right');
   });
 
   it('ends the run at wrong spikes, or goes on when asked to', async () => {

@@ -9,19 +9,14 @@ import { Network } from '../../runtime-ts/network.js';
 import { bitsOption, layerWeightBits, parseConfig, type TrainingConfig } from '../../training/config/config.js';
 import { integerLifBackward, integerLifForward } from '../../training/engine/integer-neurons.js';
 import { lifBackward, lifForward } from '../../training/engine/neurons.js';
-import { LinearSynapses, type Synapses, TransposedConvolutionSynapses } from '../../training/engine/synapses.js';
+import { LinearSynapses, type Synapses, TransposedConvolutionSynapses, upTo } from '../../training/engine/synapses.js';
 import { scoped, startEngine, upload, values } from '../../training/engine/wasm.js';
 import { drawStep, drawTrainingChoices } from '../../training/model/draws.js';
 import { Fsvae } from '../../training/model/fsvae.js';
+import { bottomOrder } from '../../training/model/generator.js';
 import { integerGenerator } from '../../training/model/integer-generator.js';
 import { NotFinite } from '../../training/model/layer.js';
-import {
-  bottomOrder,
-  channelOrder,
-  createParameters,
-  generatorLayers,
-  type Parameters,
-} from '../../training/model/parameters.js';
+import { createParameters, generatorLayers, type Parameters } from '../../training/model/parameters.js';
 import { QuantizedLayer } from '../../training/model/quantized-layer.js';
 import { QuantizedReadout, type Readout, RealReadout } from '../../training/model/readout.js';
 import { RandomSequence } from '../../training/random/philox.js';
@@ -254,7 +249,7 @@ describe('fine-tuning for the device', () => {
         // A derivative of 1/2 everywhere, and one step: the loss is linear in the currents.
         const constants = { tau: 0.25, threshold: 0.2, surrogate: { centre: 0, halfWidth: Infinity, height: 0.5 } };
         const layerParameters = generatorLayers(parameters)[at];
-        const order = name === 'decoder_input' ? bottomOrder(cfg.model) : channelOrder(layerParameters);
+        const order = name === 'decoder_input' ? bottomOrder(cfg.model) : upTo(layerParameters.bias.data.length);
         const [rows, columns] = layerParameters.weight.shape;
         const synapses = (): Synapses =>
           name === 'decoder.1'
@@ -262,7 +257,7 @@ describe('fine-tuning for the device', () => {
             : new LinearSynapses(
                 columns,
                 rows,
-                Uint32Array.from({ length: columns }, (_, i) => i),
+                upTo(columns),
                 order,
               );
         const layer = new QuantizedLayer(

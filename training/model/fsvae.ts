@@ -11,13 +11,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { TrainingConfig } from '../config/config.js';
 import { meanOfChoices, pick, spreadToChoices } from '../engine/choices.js';
 import type { NeuronConstants } from '../engine/neurons.js';
-import { ConvolutionSynapses, LinearSynapses } from '../engine/synapses.js';
+import { ConvolutionSynapses, LinearSynapses, upTo } from '../engine/synapses.js';
 import { allocate, scoped, upload, values } from '../engine/wasm.js';
 import type { Draws } from './draws.js';
-import { type Generator, makeGenerator, plainLinear } from './generator.js';
+import { requireFiniteGradients } from './finite.js';
+import { bottomOrder, type Generator, makeGenerator, plainLinear } from './generator.js';
 import { type Layer, type Membranes, type Mode, NotFinite } from './layer.js';
 import { distance, distanceWeight } from './loss.js';
-import { ALPHA, ALPHA_LATENT, bottomOrder, bottomSize, channelOrder, type Parameters } from './parameters.js';
+import { ALPHA, ALPHA_LATENT, bottomSize, type Parameters } from './parameters.js';
 import { SpikingLayer } from './spiking-layer.js';
 
 /** Scheduled sampling compares the mean of the k outputs, plus a little noise that settles ties, with one half. */
@@ -72,7 +73,7 @@ export class Fsvae {
     );
     this.beforeLatent = new SpikingLayer(
       parameters.beforeLatent,
-      new LinearSynapses(order.length, c, order, channelOrder(parameters.beforeLatent)),
+      new LinearSynapses(order.length, c, order, upTo(c)),
       ALPHA,
       constants,
     );
@@ -80,6 +81,12 @@ export class Fsvae {
       (layer) => new SpikingLayer(layer, plainLinear(layer), ALPHA_LATENT, constants),
     );
     this.generator = makeGenerator(config, parameters, constants);
+  }
+
+  /** In the order in which a reconstruction runs them. */
+  get layers(): readonly Layer[] {
+    const { prior, decoderInput, decoder } = this.generator;
+    return [...this.encoder, this.beforeLatent, ...this.posterior, ...prior, decoderInput, ...decoder];
   }
 
   /** Encoder and posterior stay as they are. */
@@ -251,9 +258,7 @@ export class Fsvae {
         spreadToChoices(apart.dq, k, values(dq), { dz: values(dz), choices: draws.choices });
         this.inferenceBackward(dq, gradients);
       }
-      for (const [name, gradient] of gradients) {
-        if (!gradient.every((value) => Number.isFinite(value))) throw new NotFinite(`the gradients of ${name}`);
-      }
+      requireFiniteGradients(gradients);
       return { ...losses, gradients };
     });
   }

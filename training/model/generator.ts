@@ -1,11 +1,17 @@
 /** Prior, decoder and readout: what a device runs, here in real numbers or in the device's integers. */
 
-import type { TrainingConfig } from '../config/config.js';
+import type { ModelShape, TrainingConfig } from '../config/config.js';
 import type { NeuronConstants } from '../engine/neurons.js';
-import { LinearSynapses, type Synapses, TransposedConvolutionSynapses } from '../engine/synapses.js';
+import {
+  channelLastOrder,
+  LinearSynapses,
+  type Synapses,
+  TransposedConvolutionSynapses,
+  upTo,
+} from '../engine/synapses.js';
 import { integerGenerator } from './integer-generator.js';
 import type { Layer } from './layer.js';
-import { ALPHA, ALPHA_LATENT, bottomOrder, channelOrder, type LayerParameters, type Parameters } from './parameters.js';
+import { ALPHA, ALPHA_LATENT, bottomSize, type LayerParameters, type Parameters } from './parameters.js';
 import { QuantizedLayer } from './quantized-layer.js';
 import { QuantizedReadout, type Readout, RealReadout } from './readout.js';
 import { SpikingLayer } from './spiking-layer.js';
@@ -27,21 +33,24 @@ type Make<L extends Layer> = (layer: LayerParameters, synapses: Synapses, alpha:
 /** Linear layer whose features are in the checkpoint's order. */
 export function plainLinear(layer: LayerParameters): LinearSynapses {
   const [outputs, inputs] = layer.weight.shape;
-  const order = (count: number): Uint32Array => Uint32Array.from({ length: count }, (_, i) => i);
-  return new LinearSynapses(inputs, outputs, order(inputs), order(outputs));
+  return new LinearSynapses(inputs, outputs, upTo(inputs), upTo(outputs));
+}
+
+/** Features of the bottom map as the engine has it, channel last, as their indices in the checkpoint's. */
+export function bottomOrder(shape: ModelShape): Uint32Array {
+  return channelLastOrder(shape.hiddenChannels[shape.hiddenChannels.length - 1], bottomSize(shape) ** 2);
 }
 
 function makeLayers<L extends Layer>(config: TrainingConfig, parameters: Parameters, make: Make<L>): Layers<L> {
   const { prior, decoderInput, decoder } = parameters;
   const [bottom, c] = decoderInput.weight.shape;
   const order = bottomOrder(config.model);
-  const latentOrder = Uint32Array.from({ length: c }, (_, i) => i);
   return {
-    prior: prior.map((layer) => make(layer, plainLinear(layer), ALPHA_LATENT, channelOrder(layer))),
-    decoderInput: make(decoderInput, new LinearSynapses(c, bottom, latentOrder, order), ALPHA, order),
+    prior: prior.map((layer) => make(layer, plainLinear(layer), ALPHA_LATENT, upTo(layer.bias.data.length))),
+    decoderInput: make(decoderInput, new LinearSynapses(c, bottom, upTo(c), order), ALPHA, order),
     decoder: decoder.map((layer) => {
       const [from, to] = layer.weight.shape;
-      return make(layer, new TransposedConvolutionSynapses(from, to), ALPHA, channelOrder(layer));
+      return make(layer, new TransposedConvolutionSynapses(from, to), ALPHA, upTo(layer.bias.data.length));
     }),
   };
 }

@@ -6,7 +6,13 @@ import { quantize } from '../../codegen/quantize/quantize.js';
 import type { IntegerModel } from '../../runtime-ts/model.js';
 import { layerWeightBits, type TrainingConfig } from '../config/config.js';
 import { NotFinite } from './layer.js';
-import { constantTensors, generatorLayers, type NamedArray, type Parameters } from './parameters.js';
+import { generatorLayers, type NamedArray, type Parameters, readoutCoefficients } from './parameters.js';
+
+/** The readout's coefficients follow T, which a curriculum changes; all else is as it is. */
+function ofSteps(array: NamedArray, steps: number): NamedArray {
+  if (array.name !== 'membrane_output_layer.coef') return array;
+  return { name: array.name, shape: [1, 1, 1, 1, steps], data: readoutCoefficients(steps) };
+}
 
 /**
  * Folds tdBN with its running statistics, then rounds, by the rules W and R of docs/arithmetic.md.
@@ -26,7 +32,7 @@ export function integerGenerator(config: TrainingConfig, parameters: Parameters,
     ]),
     parameters.readout.weight,
     parameters.readout.bias,
-    ...constantTensors({ ...config.model, timeSteps: steps }).filter(({ name }) => !name.startsWith('posterior.')),
+    ...parameters.constants.filter(({ name }) => !name.startsWith('posterior.')).map((array) => ofSteps(array, steps)),
   ];
   for (const { name, data } of arrays) {
     if (!data.every((value) => Number.isFinite(value))) throw new NotFinite(`the values of ${name}`);

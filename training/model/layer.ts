@@ -28,10 +28,14 @@ export interface ForwardOptions {
   readonly residue?: Membranes;
 }
 
+/** Sees what a forward pass takes and gives, to count it; neither tensor may be kept. */
+export type LayerObserver = (input: tf.Tensor, spikes: tf.Tensor, steps: number) => void;
+
 export interface Layer {
   readonly parameters: LayerParameters;
   /** How many the last forward pass gave. */
   readonly spikes: number;
+  observe: LayerObserver | undefined;
 
   /** @returns spikes, 0 or 1, (steps * batch, ...) @throws NotFinite */
   forward(input: tf.Tensor, options: ForwardOptions): tf.Tensor;

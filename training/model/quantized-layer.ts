@@ -11,10 +11,11 @@ import type { IntegerModel, SpikingLayer as IntegerLayer } from '../../runtime-t
 import { integerLifBackward, integerLifForward } from '../engine/integer-neurons.js';
 import type { NeuronConstants, NeuronShape } from '../engine/neurons.js';
 import { oneStep, Scratch } from '../engine/scratch.js';
-import type { Synapses } from '../engine/synapses.js';
+import { type Synapses, upTo } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
-import type { ForwardOptions, Layer } from './layer.js';
-import { channelOrder, type LayerParameters, TDBN_EPSILON } from './parameters.js';
+import { BATCH_NORM_EPSILON } from './batch-norm.js';
+import type { ForwardOptions, Layer, LayerObserver } from './layer.js';
+import type { LayerParameters } from './parameters.js';
 
 /** What backward needs of a forward pass in training. */
 interface Kept {
@@ -33,6 +34,7 @@ export class QuantizedLayer implements Layer {
   private leak!: IntegerModel['leak'];
   private kept: Kept | undefined;
   spikes = 0;
+  observe: LayerObserver | undefined;
 
   /**
    * @param alpha of tdBN: 2 in the prior, else 1
@@ -43,7 +45,7 @@ export class QuantizedLayer implements Layer {
     private readonly synapses: Synapses,
     private readonly alpha: number,
     private readonly constants: NeuronConstants,
-    private readonly order: ArrayLike<number> = channelOrder(parameters),
+    private readonly order: ArrayLike<number> = upTo(parameters.bias.data.length),
   ) {
     this.channels = parameters.bias.data.length;
   }
@@ -83,6 +85,7 @@ export class QuantizedLayer implements Layer {
       (residue as Int32Array | undefined) ?? oneStep.takeIntegers(shape.neurons).fill(0),
     );
     sums.dispose();
+    this.observe?.(input, spikes, steps);
     if (keep) this.kept = { input, membranes, shape };
     return spikes;
   }
@@ -137,7 +140,7 @@ export class QuantizedLayer implements Layer {
     const channelOf = (i: number): number =>
       kind === 'linear' ? Math.floor(i / inFeatures) : Math.floor(i / 9) % this.channels;
     const perGamma = runningVariance.data.map(
-      (variance) => (this.alpha * this.constants.threshold) / Math.sqrt(variance + TDBN_EPSILON),
+      (variance) => (this.alpha * this.constants.threshold) / Math.sqrt(variance + BATCH_NORM_EPSILON),
     );
     const dGamma = new Float64Array(this.channels);
     const dWeight = new Float32Array(dFolded.length);

@@ -1,22 +1,14 @@
 /** Synapses, tdBN and LIF neurons: one layer of the network, forward and backward. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  channelMoments,
-  lifBackward,
-  lifForward,
-  type Moments,
-  type NeuronConstants,
-  type NeuronShape,
-} from '../engine/neurons.js';
+import { lifBackward, lifForward, type NeuronConstants, type NeuronShape } from '../engine/neurons.js';
+import type { Moments } from '../engine/batch-norm.js';
 import { oneStep, Scratch } from '../engine/scratch.js';
-import type { Synapses } from '../engine/synapses.js';
+import { type Synapses, upTo } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
-import { type ForwardOptions, type Layer, NotFinite } from './layer.js';
-import { channelOrder, type LayerParameters, type NamedArray, TDBN_EPSILON } from './parameters.js';
-
-/** Zheng et al. 2021, as the authors' code has it. */
-const MOMENTUM = 0.1;
+import { BatchNorm } from './batch-norm.js';
+import { type ForwardOptions, type Layer, type LayerObserver, NotFinite } from './layer.js';
+import type { LayerParameters } from './parameters.js';
 
 /** What backward needs of a forward pass in training. */
 interface Kept {
@@ -30,8 +22,10 @@ interface Kept {
 
 export class SpikingLayer implements Layer {
   private readonly membranes = new Scratch();
+  private readonly norm: BatchNorm;
   private kept: Kept | undefined;
   spikes = 0;
+  observe: LayerObserver | undefined;
 
   /**
    * @param alpha of tdBN: 2 in prior and posterior, else 1
@@ -40,10 +34,13 @@ export class SpikingLayer implements Layer {
   constructor(
     readonly parameters: LayerParameters,
     private readonly synapses: Synapses,
-    private readonly alpha: number,
+    alpha: number,
     private readonly constants: NeuronConstants,
-    private readonly order: ArrayLike<number> = channelOrder(parameters),
-  ) {}
+    order: ArrayLike<number> = upTo(parameters.bias.data.length),
+  ) {
+    // Zheng et al. 2021, as the authors' code has it.
+    this.norm = new BatchNorm(parameters, alpha * constants.threshold, order);
+  }
 
   get name(): string {
     return this.parameters.name;
@@ -58,30 +55,10 @@ export class SpikingLayer implements Layer {
     return new Float32Array(images * this.parameters.bias.data.length);
   }
 
-  private at({ data }: NamedArray, channel: number): number {
-    return data[this.order[channel]];
-  }
-
   forward(input: tf.Tensor, { steps, mode, constantInput = false, keep = false, residue }: ForwardOptions): tf.Tensor {
     const current = this.synapses.forward(input);
     const channels = current.shape[current.rank - 1]!;
-    const { beta, bias, runningMean, runningVariance } = this.parameters;
-    const gain = this.gain();
-    const scale = new Float32Array(channels);
-    const shift = new Float32Array(channels);
-    const inverse = new Float64Array(channels);
-    let moments: Moments | undefined;
-    if (mode === 'train') {
-      // The bias is left out: tdBN subtracts it again. Only the running mean must know of it.
-      moments = channelMoments(values(current), channels);
-      this.follow(moments, (constantInput ? steps : 1) * (current.size / channels));
-    }
-    for (let c = 0; c < channels; c++) {
-      const mean = moments?.mean[c] ?? this.at(runningMean, c) - this.at(bias, c);
-      inverse[c] = 1 / Math.sqrt((moments?.variance[c] ?? this.at(runningVariance, c)) + TDBN_EPSILON);
-      scale[c] = gain[c] * inverse[c];
-      shift[c] = this.at(beta, c) - gain[c] * inverse[c] * mean;
-    }
+    const { scale, shift, inverse, moments } = this.norm.forward(values(current), mode, constantInput ? steps : 1);
     // Batch statistics see every current, so these see whatever is wrong.
     if (![scale, shift].every((list) => list.every((value) => Number.isFinite(value)))) {
       throw new NotFinite(`the currents of ${this.name}`);
@@ -105,26 +82,8 @@ export class SpikingLayer implements Layer {
     } else {
       current.dispose();
     }
+    this.observe?.(input, spikes, steps);
     return spikes;
-  }
-
-  /** alpha * threshold * gamma, by channel. */
-  private gain(): Float64Array {
-    const { gamma } = this.parameters;
-    return Float64Array.from(gamma.data, (_, c) => this.alpha * this.constants.threshold * this.at(gamma, c));
-  }
-
-  /** The running estimates take a tenth of what this batch has: its variance without bias. */
-  private follow({ mean, variance }: Moments, rows: number): void {
-    const { bias, runningMean, runningVariance } = this.parameters;
-    const follow = (running: NamedArray, c: number, value: number): void => {
-      const i = this.order[c];
-      running.data[i] = Math.fround(MOMENTUM * value) + Math.fround((1 - MOMENTUM) * running.data[i]);
-    };
-    for (let c = 0; c < mean.length; c++) {
-      follow(runningMean, c, mean[c] + this.at(bias, c));
-      follow(runningVariance, c, (variance[c] * rows) / (rows - 1));
-    }
   }
 
   backward(
@@ -134,7 +93,6 @@ export class SpikingLayer implements Layer {
     spikeCost = 0,
   ): tf.Tensor | undefined {
     const { input, current, membranes, moments, inverse, shape } = this.kept!;
-    const { weight, bias, gamma, beta } = this.parameters;
     const d = allocate(current.shape);
     const found = lifBackward(
       values(dSpikes),
@@ -143,7 +101,7 @@ export class SpikingLayer implements Layer {
       values(current),
       moments,
       inverse,
-      this.gain(),
+      this.norm.gain(),
       shape,
       this.constants,
       oneStep.take(shape.neurons),
@@ -151,16 +109,8 @@ export class SpikingLayer implements Layer {
     );
     tf.dispose([dSpikes, current]);
     this.kept = undefined;
-    const dGamma = new Float32Array(shape.channels);
-    const dBeta = new Float32Array(shape.channels);
-    for (let c = 0; c < shape.channels; c++) {
-      dGamma[this.order[c]] = this.alpha * this.constants.threshold * found.normalised[c];
-      dBeta[this.order[c]] = found.beta[c];
-    }
-    gradients.set(gamma.name, dGamma);
-    gradients.set(beta.name, dBeta);
-    gradients.set(bias.name, new Float32Array(shape.channels)); // exactly: tdBN subtracts the bias
-    gradients.set(weight.name, this.synapses.weightGradient(input, d));
+    this.norm.putGradients(found, gradients);
+    gradients.set(this.parameters.weight.name, this.synapses.weightGradient(input, d));
     const dInput = wanted === 'input' ? this.synapses.backward(d) : undefined;
     d.dispose();
     return dInput;

@@ -6,21 +6,14 @@
 
 import { Worker } from 'node:worker_threads';
 import { type ErrorKind, FsvaeError } from '../../runtime-ts/errors.js';
-import type { TrainingConfig } from '../config/config.js';
+import { timeStepsOf, type TrainingConfig } from '../config/config.js';
 import { startEngine } from '../engine/wasm.js';
 import { drawStep, shardDraws } from '../model/draws.js';
 import { Fsvae, type Losses, type StepResult } from '../model/fsvae.js';
+import { FsvaeNetwork } from '../model/fsvae-network.js';
 import { NotFinite } from '../model/layer.js';
+import type { Network, ReconstructedImages, StepPosition, TrainedStep } from '../model/network.js';
 import { createParameters, type NamedArray, type Parameters } from '../model/parameters.js';
-
-/** One step's place in the run. */
-export interface StepPlace {
-  readonly epoch: number;
-  /** Counted over all epochs. */
-  readonly step: number;
-  /** T. */
-  readonly timeSteps: number;
-}
 
 interface ShardResult extends StepResult {
   /** tdBN's running estimates after the shard, in the order of Parameters.running. */
@@ -33,9 +26,10 @@ function shardStep(
   parameters: Parameters,
   images: Float32Array,
   shard: number,
-  { epoch, step, timeSteps }: StepPlace,
+  { epoch, step }: StepPosition,
 ): ShardResult {
   const { batchSize, shards, model: shape } = config;
+  const timeSteps = timeStepsOf(config, epoch);
   const draws = drawStep(config, epoch, step, batchSize, timeSteps);
   const own = shardDraws(draws, shard, shards, timeSteps, shape.latentChannels);
   const result = model.step(images, batchSize / shards, timeSteps, own);
@@ -45,7 +39,7 @@ function shardStep(
 /** What the threads say to each other. */
 export interface ShardTask {
   readonly shard: number;
-  readonly place: StepPlace;
+  readonly position: StepPosition;
   readonly images: Float32Array;
   /** All values before the step: trained, then running. */
   readonly values: readonly Float32Array[];
@@ -61,10 +55,10 @@ export async function shardComputer(config: TrainingConfig): Promise<(task: Shar
   await startEngine();
   const parameters = createParameters(config.model, 0);
   const model = new Fsvae(config, parameters);
-  return ({ shard, place, images, values }) => {
+  return ({ shard, position, images, values }) => {
     [...parameters.trained, ...parameters.running].forEach(({ data }, i) => data.set(values[i]));
     try {
-      return { result: shardStep(model, config, parameters, images, shard, place) };
+      return { result: shardStep(model, config, parameters, images, shard, position) };
     } catch (error) {
       if (error instanceof NotFinite) return { notFinite: error.what };
       if (error instanceof FsvaeError) return { refused: { kind: error.kind, message: error.message } };
@@ -109,7 +103,10 @@ function mean(lists: readonly Float32Array[]): Float32Array {
   return lists[0].map((_, i) => lists.reduce((sum, list) => sum + list[i], 0) / lists.length);
 }
 
-function combine(results: readonly ShardResult[], running: readonly NamedArray[]): StepResult {
+function combine(
+  results: readonly ShardResult[],
+  running: readonly NamedArray[],
+): Losses & { readonly gradients: StepResult['gradients'] } {
   running.forEach(({ data }, i) => data.set(mean(results.map((result) => result.running[i]))));
   const average = (key: keyof Losses): number => results.reduce((sum, result) => sum + result[key], 0) / results.length;
   return {
@@ -126,62 +123,67 @@ function combine(results: readonly ShardResult[], running: readonly NamedArray[]
   };
 }
 
-/** Computes steps: in this thread, or its shards in threads of their own. */
-export class Stepper {
-  /** In how many threads: 1 is this one. */
-  readonly workers: number;
-  private threads: readonly Thread[] = [];
+/** An FSVAE whose steps are computed in shards: in this thread one after the other, or side by side in threads of their own. */
+export class ShardedFsvae implements Network {
+  readonly threads: number;
+  private readonly whole: FsvaeNetwork;
+  /** Of this thread, for steps; pictures and reconstructions have `whole`. */
+  private readonly model: Fsvae;
+  private running: readonly Thread[] = [];
 
   /** @param workers threads at most; shards beyond them wait for one. They start with the first step. */
   constructor(
     private readonly config: TrainingConfig,
-    private readonly parameters: Parameters,
-    private readonly model: Fsvae,
+    readonly tensors: Parameters,
     workers: number,
   ) {
-    this.workers = Math.min(workers, config.shards);
+    this.threads = Math.min(workers, config.shards);
+    this.whole = new FsvaeNetwork(config, tensors);
+    this.model = new Fsvae(config, tensors);
   }
 
   /**
-   * Losses and gradients of a whole batch; running estimates move along.
-   *
-   * @param images batchSize * size * size * channels values in -1 .. 1, channel last
+   * @param images of a whole batch: batchSize * size * size * channels values
    * @throws NotFinite naming the first layer or gradient that is not; the running estimates may have moved
    */
-  async step(images: Float32Array, place: StepPlace): Promise<StepResult> {
-    const { shards, batchSize } = this.config;
-    const { trained, running } = this.parameters;
-    if (shards === 1) {
-      const { epoch, step, timeSteps } = place;
-      return this.model.step(images, batchSize, timeSteps, drawStep(this.config, epoch, step, batchSize, timeSteps));
-    }
+  async step(images: Float32Array, _batch: number, position: StepPosition): Promise<TrainedStep> {
+    const { config, tensors } = this;
+    const { shards } = config;
     const perShard = images.length / shards;
     const imagesOf = (shard: number): Float32Array => images.subarray(shard * perShard, (shard + 1) * perShard);
     const results: ShardResult[] = [];
-    if (this.workers === 1) {
-      const before = running.map(({ data }) => data.slice());
+    if (this.threads === 1) {
+      const before = tensors.running.map(({ data }) => data.slice());
       for (let shard = 0; shard < shards; shard++) {
-        running.forEach(({ data }, i) => data.set(before[i]));
-        results.push(shardStep(this.model, this.config, this.parameters, imagesOf(shard), shard, place));
+        tensors.running.forEach(({ data }, i) => data.set(before[i]));
+        results.push(shardStep(this.model, config, tensors, imagesOf(shard), shard, position));
       }
     } else {
-      if (this.threads.length === 0) {
-        this.threads = Array.from({ length: this.workers }, () => new Thread(this.config));
-      }
-      const values = [...trained, ...running].map(({ data }) => data);
+      if (this.running.length === 0) this.running = Array.from({ length: this.threads }, () => new Thread(config));
+      const values = [...tensors.trained, ...tensors.running].map(({ data }) => data);
       let next = 0;
       const work = async (thread: Thread): Promise<void> => {
         while (next < shards) {
           const shard = next++;
-          results[shard] = await thread.compute({ shard, place, images: imagesOf(shard).slice(), values });
+          results[shard] = await thread.compute({ shard, position, images: imagesOf(shard).slice(), values });
         }
       };
-      await Promise.all(this.threads.map(work));
+      await Promise.all(this.running.map(work));
     }
-    return combine(results, running);
+    const { gradients, ...losses } = combine(results, tensors.running);
+    return { losses: { timeSteps: timeStepsOf(config, position.epoch), ...losses }, gradients };
+  }
+
+  reconstruct(images: Float32Array, count: number, occasion: number): ReconstructedImages {
+    return this.whole.reconstruct(images, count, occasion);
+  }
+
+  sample(count: number, occasion: number): Float32Array {
+    return this.whole.sample(count, occasion);
   }
 
   async end(): Promise<void> {
-    await Promise.all(this.threads.map((thread) => thread.end()));
+    await Promise.all(this.running.map((thread) => thread.end()));
+    this.running = [];
   }
 }

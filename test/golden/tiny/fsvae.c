@@ -469,6 +469,11 @@ int fsvae_decode(void *arena_memory, size_t arena_bytes, const uint8_t latent[FS
     return status;
 }
 
+const void *fsvae_constants(void)
+{
+    return fsvae_weights;
+}
+
 uint32_t fsvae_weight_checksum(void)
 {
     uint32_t crc = 0xffffffffu;

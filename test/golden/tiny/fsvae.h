@@ -97,7 +97,10 @@ int fsvae_sample(void *arena, size_t arena_bytes, uint64_t seed, uint8_t image[F
 int fsvae_decode(void *arena, size_t arena_bytes, const uint8_t latent[FSVAE_LATENT_BYTES],
                  uint8_t image[FSVAE_IMAGE_BYTES], fsvae_monitor *monitor);
 
-/* CRC-32 of all constants as they lie in memory; reads FSVAE_WEIGHT_BYTES bytes. */
+/* All constants as they lie in memory: FSVAE_WEIGHT_BYTES bytes, 4-byte aligned. */
+const void *fsvae_constants(void);
+
+/* CRC-32 of all of them. */
 uint32_t fsvae_weight_checksum(void);
 
 #ifdef __cplusplus

@@ -1,0 +1,145 @@
+"""tdBN and LIF neurons over all time steps at once: one autograd function, forward and backward.
+
+A layer's currents are one tensor, time first: (T * batch, C) or (T * batch, C, H, W) in channels_last memory. In both the
+channel runs fastest, so step t is one contiguous block, and a per-channel factor is a vector tiled over the pixels.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+EPSILON = 1e-5
+MOMENTUM = 0.1
+
+
+class Neuron(NamedTuple):
+    """Paper eq. 1 to 4; the surrogate derivative of a spike is `height` where abs(u - centre) < half_width, else 0."""
+
+    tau: float
+    threshold: float
+    centre: float
+    half_width: float
+    height: float
+
+    @classmethod
+    def of(cls, config):
+        """config: the section `neuron` of the training config."""
+        centre = 0.0 if config["surrogate"] == "authors" else config["threshold"]
+        return cls(config["tau"], config["threshold"], centre, config["width"] / 2, 1 / config["width"])
+
+
+def rows_of(x):
+    """(rows, C) view with the channel last, of (N, C) or of a channels_last (N, C, H, W)."""
+    return x if x.dim() == 2 else x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def like(flat, x, images):
+    """What `rows_of` came from: flat numbers as a tensor of x's kind with so many images."""
+    if x.dim() == 2:
+        return flat.view(images, x.shape[1])
+    return flat.view(images, x.shape[2], x.shape[3], x.shape[1]).permute(0, 3, 1, 2)
+
+
+def lif(x, scale, shift, steps, constant, neuron, residue=None, membranes=None):
+    """Spikes of the currents x * scale + shift.
+
+    x: T * batch images, or batch images where `constant`: the same current at all steps. scale, shift: (C). residue: membranes
+    after reset, (batch, neurons per image), changed in place. membranes: (T, batch, neurons per image) where wanted, written.
+    Returns spikes, 0 or 1 in x's type, T * batch images.
+    """
+    batch = x.shape[0] if constant else x.shape[0] // steps
+    currents = rows_of(x).reshape(-1, batch, x[0].numel())
+    tiled = currents.shape[2] // scale.numel()
+    scale, shift = scale.repeat(tiled), shift.repeat(tiled)
+    spikes = torch.empty(steps, batch, currents.shape[2], dtype=x.dtype, device=x.device)
+    residue = torch.zeros_like(currents[0], dtype=torch.float32) if residue is None else residue
+    if constant:
+        drive = torch.addcmul(shift, currents[0].float(), scale)
+    u = torch.empty_like(residue) if membranes is None else None
+    for t in range(steps):
+        u = membranes[t] if membranes is not None else u
+        if not constant:
+            drive = torch.addcmul(shift, currents[t].float(), scale)
+        torch.add(drive, residue, alpha=neuron.tau, out=u)
+        fired = u > neuron.threshold
+        spikes[t].copy_(fired)
+        torch.mul(u, ~fired, out=residue)
+    return like(spikes, x, steps * batch)
+
+
+class SpikingFunction(torch.autograd.Function):
+    """tdBN with batch statistics, then LIF. Backward goes through the reset path too, as in the authors' code."""
+
+    @staticmethod
+    def forward(ctx, x, gamma, beta, gain, steps, constant, neuron, cost):
+        """gain: alpha * threshold; cost: added to the gradient of every spike. Returns spikes, batch mean and variance (biased)."""
+        rows = rows_of(x).float()
+        variance, mean = torch.var_mean(rows, 0, unbiased=False)
+        inverse = torch.rsqrt(variance + EPSILON)
+        scale = gain * gamma * inverse
+        batch = x.shape[0] if constant else x.shape[0] // steps
+        membranes = torch.empty(steps, batch, x[0].numel(), device=x.device)
+        spikes = lif(x, scale, beta - scale * mean, steps, constant, neuron, membranes=membranes)
+        ctx.save_for_backward(x, membranes, mean, inverse, scale)
+        ctx.options = gain, steps, constant, neuron, cost
+        ctx.mark_non_differentiable(mean, variance)
+        return spikes, mean, variance
+
+    @staticmethod
+    def backward(ctx, d_spikes, _mean, _variance):
+        x, membranes, mean, inverse, scale = ctx.saved_tensors
+        gain, steps, constant, neuron, cost = ctx.options
+        channels = x.shape[1]
+        d_spikes = rows_of(d_spikes).reshape(membranes.shape)
+        d = torch.zeros_like(membranes[0]) if constant else torch.empty_like(membranes)
+        later = torch.zeros_like(membranes[0])  # gradient of each membrane one step later
+        for t in range(steps - 1, -1, -1):
+            u = membranes[t]
+            through = later * neuron.tau
+            d_spike = torch.addcmul(d_spikes[t].float(), through, u, value=-1)
+            if cost:
+                d_spike += cost
+            window = u.abs() if neuron.centre == 0 else (u - neuron.centre).abs()
+            d_spike *= window < neuron.half_width
+            through *= u <= neuron.threshold
+            later = through.add_(d_spike, alpha=neuron.height)
+            if constant:
+                d += later
+            else:
+                d[t] = later
+        d = d.view(-1, channels)
+        centred = rows_of(x).float() - mean
+        d_beta = d.sum(0)
+        d_normalised = torch.einsum("rc,rc->c", d, centred) * inverse
+        # tdBN's adjoint: the mean and the part along the normalised input do not pass. With a constant input each row counts T times.
+        count = d.shape[0]
+        d = d - d_beta / count
+        d.addcmul_(centred, d_normalised * inverse / count, value=-1)
+        d *= scale
+        return like(d, x, x.shape[0]).to(x.dtype), gain * d_normalised, d_beta, None, None, None, None, None
+
+
+def weighted_time_sum(spikes, coefficients):
+    """Sum over t of coefficients[t] * spikes[t]: the output membrane of neurons that never fire (paper eq. 21), in float32."""
+    return _WeightedTimeSum.apply(spikes, coefficients)
+
+
+class _WeightedTimeSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, spikes, coefficients):
+        steps = coefficients.numel()
+        maps = spikes.view(steps, -1, *spikes.shape[1:])
+        total = torch.zeros_like(maps[0], dtype=torch.float32)
+        for t in range(steps):
+            total.add_(maps[t], alpha=float(coefficients[t]))
+        ctx.coefficients, ctx.type = coefficients, spikes.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx, d):
+        # Strided like the maps, time first: one block for each step.
+        rows = rows_of(d)
+        spread = torch.empty(ctx.coefficients.numel(), *rows.shape, dtype=ctx.type, device=d.device)
+        for t, coefficient in enumerate(ctx.coefficients.tolist()):
+            spread[t] = rows * coefficient
+        return like(spread, d, spread.shape[0] * d.shape[0]), None
