@@ -1,12 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { parseCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { readFloatModel } from '../../codegen/float/network.js';
+import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { parseBitsOption } from '../../codegen/quantize/bits.js';
 import { layerNames } from '../../codegen/quantize/quantize.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { IntegerModel } from '../../runtime-ts/model.js';
 import { Network } from '../../runtime-ts/network.js';
-import { bitsOption, layerWeightBits, parseConfig, type TrainingConfig } from '../../training/config/config.js';
+import {
+  bitsOption,
+  configJsonSchema,
+  layerWeightBits,
+  parseConfig,
+  type TrainingConfig,
+} from '../../training/config/config.js';
 import { integerLifBackward, integerLifForward } from '../../training/engine/integer-neurons.js';
 import { lifBackward, lifForward } from '../../training/engine/neurons.js';
 import { LinearSynapses, type Synapses, TransposedConvolutionSynapses, upTo } from '../../training/engine/synapses.js';
@@ -254,12 +263,7 @@ describe('fine-tuning for the device', () => {
         const synapses = (): Synapses =>
           name === 'decoder.1'
             ? new TransposedConvolutionSynapses(rows, columns)
-            : new LinearSynapses(
-                columns,
-                rows,
-                upTo(columns),
-                order,
-              );
+            : new LinearSynapses(columns, rows, upTo(columns), order);
         const layer = new QuantizedLayer(
           layerParameters,
           synapses(),
@@ -394,6 +398,16 @@ describe('fine-tuning for the device', () => {
   });
 
   describe('in the config', () => {
+    it('is not in the schema for other trainers, which holds all other fields', () => {
+      const schema = configJsonSchema() as { properties: object };
+      expect(Object.keys(config({})).filter((field) => !(field in schema.properties))).to.deep.equal([
+        'quantization',
+        'shards',
+      ]);
+      const file = readFileSync(join(PACKAGE_ROOT, 'training/config/schema.json'), 'utf8');
+      expect(JSON.parse(file)).to.deep.equal(schema);
+    });
+
     for (const { bits, option, prior, readout } of [
       { bits: undefined, option: '8', prior: 8, readout: 8 },
       { bits: 4, option: '4', prior: 4, readout: 4 },

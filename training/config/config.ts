@@ -250,9 +250,14 @@ export function readConfig(path: string): NetworkConfig {
   return parseNetworkConfig(readConfigValue(path), path);
 }
 
-/** What training/config/schema.json holds, of an FSVAE: the fields, defaults and limits for readers in other languages. */
+/** Fields that only this trainer has. training/pytorch refuses other values than their defaults. */
+const OF_THIS_TRAINER = ['quantization', 'shards'];
+
+/** What training/config/schema.json holds: the fields, defaults and limits for readers in other languages. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(fsvae, { io: 'input' });
+  const { properties, ...rest } = z.toJSONSchema(fsvae, { io: 'input' });
+  const shared = Object.entries(properties ?? {}).filter(([name]) => !OF_THIS_TRAINER.includes(name));
+  return { ...rest, properties: Object.fromEntries(shared) };
 }
 
 /** T of an epoch, counted from 0. */
