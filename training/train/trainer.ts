@@ -13,7 +13,7 @@ import { drawStep, drawTrainingChoices } from '../model/draws.js';
 import { Fsvae, type StepResult } from '../model/fsvae.js';
 import { createParameters, type Parameters } from '../model/parameters.js';
 import { NotFinite } from '../model/spiking-layer.js';
-import { AdamW } from './adamw.js';
+import { AdamW, learningRateAt } from './adamw.js';
 import type { TrainedNetwork } from './evaluate.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
 
@@ -192,7 +192,7 @@ class Run {
     } catch (error) {
       throw error instanceof NotFinite ? this.diverged(error) : error;
     }
-    this.optimizer.step(result.gradients);
+    this.optimizer.step(result.gradients, learningRateAt(config.optimizer, step, this.totalSteps));
     const last = stepOfEpoch + 1 === this.stepsPerEpoch;
     this.position = {
       step: step + 1,
