@@ -204,9 +204,9 @@ export function readConfig(path: string): NetworkConfig {
   return parseNetworkConfig(readConfigValue(path), path);
 }
 
-/** What training/config/schema.json holds: the fields, defaults and limits for readers in other languages. */
+/** What training/config/schema.json holds, of an FSVAE: the fields, defaults and limits for readers in other languages. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(schema, { io: 'input' });
+  return z.toJSONSchema(fsvae, { io: 'input' });
 }
 
 /** T of an epoch, counted from 0. */
