@@ -36,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'codegen/quantize',
     'runtime-ts',
   ],
+  'training/page': [],
   // The networks without spikes, which share everything but the neurons.
   'training/baselines': [
     'training/config',
@@ -51,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'training/data',
     'training/engine',
     'training/model',
+    'training/page',
     'training/random',
     'codegen/checkpoint',
     'harness',
@@ -104,9 +106,10 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   flashing: ['node:'],
   'training/random': [],
   'training/config': ['node:', 'zod'],
-  'training/data': ['node:', 'pngjs'],
+  'training/data': ['node:', 'jpeg-js', 'pngjs'],
   'training/engine': TENSORFLOW,
   'training/model': TENSORFLOW,
+  'training/page': [],
   'training/baselines': TENSORFLOW,
   'training/train': ['node:', ...TENSORFLOW],
   'training/metrics': [...TENSORFLOW, 'ml-matrix', 'onnxruntime-web'],

@@ -2,6 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import jpeg from 'jpeg-js';
 import { boardNames, parseBoard } from '../../boards/board.js';
 import { parseCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { parseNpz } from '../../codegen/checkpoint/npz.js';
@@ -13,7 +14,8 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { decodeModel, encodeModel } from '../../runtime-ts/model-file.js';
 import { parseSafetensors } from '../../runtime-ts/safetensors.js';
-import { decodePng } from '../../training/data/png-images.js';
+import { parseCelebASplit } from '../../training/data/celeba.js';
+import { decodePicture } from '../../training/data/picture-files.js';
 import { parseIdxImages } from '../../training/data/idx.js';
 import { torchFile } from '../checkpoint/builder.js';
 import { pngGrid } from '../../harness/picture.js';
@@ -134,7 +136,17 @@ export function readers(): Reader[] {
     {
       name: 'images: PNG',
       corpus: [pngGrid([new Uint8Array(64).fill(7)], { channels: 1, size: 8 }, { scale: 1 })],
-      read: (bytes) => void decodePng(bytes, 1, 'x.png'),
+      read: (bytes) => void decodePicture(bytes, 1, 'x.png'),
+    },
+    {
+      name: 'images: JPEG',
+      corpus: [new Uint8Array(jpeg.encode({ width: 8, height: 8, data: new Uint8Array(256).fill(90) }, 80).data)],
+      read: (bytes) => void decodePicture(bytes, 3, 'x.jpg'),
+    },
+    {
+      name: "CelebA's split",
+      corpus: [utf8('000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n')],
+      read: (bytes) => void parseCelebASplit(textOf(bytes), 'train', 'x.txt'),
     },
   ];
 }

@@ -1,16 +1,19 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { PNG } from 'pngjs';
 import { FsvaeError, type ErrorKind } from '../../runtime-ts/errors.js';
+import { CELEBA_FILES, parseCelebASplit } from '../../training/data/celeba.js';
 import { parseIdxImages } from '../../training/data/idx.js';
 import { epochOrder, flipCoins, imageBatch } from '../../training/data/image-set.js';
 import { openImages } from '../../training/data/open.js';
-import { centreSquare, decodePng } from '../../training/data/png-images.js';
+import { decodePicture } from '../../training/data/picture-files.js';
+import { centreSquare } from '../../training/data/planes.js';
 import { BilinearResize } from '../../training/data/resize.js';
 import { philox4x32, RandomSequence } from '../../training/random/philox.js';
+import { writeMadeFaces } from './made-faces.js';
 
 /** Bytes that the recording of Pillow's results used too: top bytes of a linear congruential generator. */
 function seededBytes(count: number, seed: number): Uint8Array {
@@ -41,6 +44,35 @@ function pngFile(width: number, height: number, rgb: (x: number, y: number) => r
     for (let x = 0; x < width; x++) png.data.set([...rgb(x, y), 255], 4 * (y * width + x));
   return PNG.sync.write(png);
 }
+
+/**
+ * 32 x 16 pixels, left half (200, 30, 60), right half (20, 120, 220), as Pillow 9.4.0 writes them with quality 90 and optimised
+ * tables; read again by Pillow, the halves' middles are (200, 30, 59) and (21, 120, 221), grey 84 and 102.
+ */
+const JPEG_FILES: Readonly<Record<string, string>> = {
+  'baseline, 4:4:4':
+    '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGB' +
+    'YUGBIUFRT/2wBDAQMEBAUEBQkFBQkUDQsNFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBT/wAARCAAQ' +
+    'ACADAREAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAAYH/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/EABcBAQEBAQAAAAAAAAAAAAAAAAAICQ' +
+    'b/xAAUEQEAAAAAAAAAAAAAAAAAAAAA/9oADAMBAAIRAxEAPwDCnNLdAWC2GQ4CPRO14AWC2GQ4D//Z',
+  'baseline, 4:2:0':
+    '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGB' +
+    'YUGBIUFRT/2wBDAQMEBAUEBQkFBQkUDQsNFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBT/wAARCAAQ' +
+    'ACADASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAAYH/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/EABYBAQEBAAAAAAAAAAAAAAAAAAgGCf' +
+    '/EABQRAQAAAAAAAAAAAAAAAAAAAAD/2gAMAwEAAhEDEQA/AMKATRurAA2GQ7//2Q==',
+  'progressive, 4:2:0':
+    '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGB' +
+    'YUGBIUFRT/2wBDAQMEBAUEBQkFBQkUDQsNFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBT/wgARCAAQ' +
+    'ACADASIAAhEBAxEB/8QAFgABAQEAAAAAAAAAAAAAAAAAAAUG/8QAFgEBAQEAAAAAAAAAAAAAAAAABwUI/9oADAMBAAIQAxAAAAHCCY3WA2ZD/8' +
+    'QAFBABAAAAAAAAAAAAAAAAAAAAMP/aAAgBAQABBQIP/8QAFBEBAAAAAAAAAAAAAAAAAAAAEP/aAAgBAwEBPwE//8QAFBEBAAAAAAAAAAAAAAAA' +
+    'AAAAEP/aAAgBAgEBPwE//8QAFBABAAAAAAAAAAAAAAAAAAAAMP/aAAgBAQAGPwIP/8QAFBABAAAAAAAAAAAAAAAAAAAAMP/aAAgBAQABPyEP/9' +
+    'oADAMBAAIAAwAAABD/AP8A/8QAFBEBAAAAAAAAAAAAAAAAAAAAEP/aAAgBAwEBPxA//8QAFBEBAAAAAAAAAAAAAAAAAAAAEP/aAAgBAgEBPxA/' +
+    '/8QAFBABAAAAAAAAAAAAAAAAAAAAMP/aAAgBAQABPxAP/9k=',
+  grey:
+    '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGB' +
+    'YUGBIUFRT/wAALCAAQACABAREA/8QAFgABAQEAAAAAAAAAAAAAAAAAAAYH/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQAAPwDChYCPFgP/' +
+    '2Q==',
+};
 
 describe('training data', () => {
   let folder: string;
@@ -152,7 +184,7 @@ describe('training data', () => {
       // Pillow 12.3.0: Image.frombytes('RGB', (4, 1), colours).convert('L') is 76 150 29 129.
       expect(
         Array.from(
-          decodePng(
+          decodePicture(
             pngFile(4, 1, (x) => colours[x]),
             1,
             'x',
@@ -164,6 +196,129 @@ describe('training data', () => {
       const rgb = openImages(folder, 'train', { channels: 3, size: 1 });
       expect(Array.from(rgb.pixels)).to.deep.equal([9, 9, 9, 0, 0, 255]);
     });
+
+    for (const [kind, base64] of Object.entries(JPEG_FILES)) {
+      it(`JPEG files (${kind}): Pillow's colours within one step`, () => {
+        const file = Buffer.from(base64, 'base64');
+        const [red, green, blue] =
+          kind === 'grey'
+            ? [
+                [84, 102],
+                [84, 102],
+                [84, 102],
+              ]
+            : [
+                [200, 21],
+                [30, 120],
+                [59, 221],
+              ];
+        const middles = (plane: Uint8Array): number[] => [plane[8 * 32 + 8], plane[8 * 32 + 24]];
+        const { width, height, planes } = decodePicture(file, 3, 'x');
+        expect([width, height, planes.length]).to.deep.equal([32, 16, 3]);
+        [red, green, blue].forEach((expected, channel) =>
+          middles(planes[channel]).forEach((value, i) => expect(value).to.be.closeTo(expected[i], 1)),
+        );
+        middles(decodePicture(file, 1, 'x').planes[0]).forEach((value, i) =>
+          expect(value).to.be.closeTo([84, 102][i], 1),
+        );
+      });
+
+      it(`a JPEG file (${kind}) that is cut short anywhere is refused, never filled up`, () => {
+        const file = Buffer.from(base64, 'base64');
+        for (let length = 2; length < file.length - 1; length += 7) {
+          refused(
+            () => decodePicture(file.subarray(0, length), 3, 'a.jpg'),
+            'input',
+            /^a\.jpg: is not a readable JPEG file/,
+          );
+        }
+      });
+    }
+
+    it('a picture that claims more pixels than anybody has is refused before it is unpacked', () => {
+      const huge = Buffer.from(JPEG_FILES['grey'], 'base64');
+      const frame = huge.indexOf(Buffer.of(0xff, 0xc0)); // length, precision, then height and width
+      huge.writeUInt16BE(60_000, frame + 5);
+      huge.writeUInt16BE(60_000, frame + 7);
+      refused(() => decodePicture(huge, 1, 'a.jpg'), 'input', /a\.jpg: is not a readable JPEG file \(.*resolution/i);
+      const png = Buffer.from(pngFile(1, 1, () => [0, 0, 0]));
+      png.writeUInt32BE(60_000, 16);
+      png.writeUInt32BE(60_000, 20);
+      refused(() => decodePicture(png, 1, 'a.png'), 'input', /a\.png: .*\(more than 64 million pixels\)/);
+    });
+
+    it('a folder of JPEG and PNG files together, in the order of their names', () => {
+      writeFileSync(join(folder, 'a.JPG'), Buffer.from(JPEG_FILES['grey'], 'base64'));
+      writeFileSync(
+        join(folder, 'b.png'),
+        pngFile(1, 1, () => [9, 9, 9]),
+      );
+      writeFileSync(join(folder, 'notes.txt'), 'no picture');
+      const { count, pixels } = openImages(folder, 'train', { channels: 1, size: 1 });
+      expect([count, pixels[0], pixels[1]]).to.deep.equal([2, 93, 9]); // the middle of both halves
+    });
+
+    it('CelebA: the official split without its validation images, 148 pixels around the centre', () => {
+      writeMadeFaces(folder, 3, 2);
+      const train = openImages(folder, 'train', { channels: 3, size: 148 });
+      const test = openImages(folder, 'test', { channels: 3, size: 64 });
+      expect([train.count, train.pixels.length, test.count, test.pixels.length]).to.deep.equal([
+        3,
+        3 * 3 * 148 * 148,
+        2,
+        2 * 3 * 64 * 64,
+      ]);
+      const faces = join(folder, CELEBA_FILES.images);
+      const { width, planes } = decodePicture(readFileSync(join(faces, '000002.jpg')), 3, 'x');
+      // torchvision's CenterCrop of 178 x 218: 15 from the left, 35 from the top.
+      for (const [x, y] of [
+        [0, 0],
+        [147, 0],
+        [70, 147],
+      ]) {
+        const at = (3 + 1) * 148 * 148 + y * 148 + x; // green of the second image
+        expect(train.pixels[at]).to.equal(planes[1][(35 + y) * width + 15 + x]);
+      }
+      const fifth = decodePicture(readFileSync(join(faces, '000005.jpg')), 3, 'x'); // the fourth is of the validation
+      const resized = new BilinearResize(148, 148, 64).apply(centreSquare(fifth, 148).planes[2]);
+      expect(Array.from(test.pixels.subarray(2 * 4096, 3 * 4096))).to.deep.equal(Array.from(resized));
+      expect(openImages(folder, 'train', { channels: 3, size: 8, limit: 2 }).count).to.equal(2);
+    });
+
+    it('CelebA: says what is missing or damaged, and where it belongs', () => {
+      const wanted = { channels: 3, size: 64 };
+      const [faces, split] = [join(folder, CELEBA_FILES.images), join(folder, CELEBA_FILES.split)];
+      writeMadeFaces(folder, 2, 1);
+      refused(() => openImages(folder, 'train', { channels: 1, size: 64 }), 'usage', /have 3 channels, but the config/);
+      writeFileSync(join(faces, '000001.jpg'), readFileSync(join(faces, '000001.jpg')).subarray(0, 2000));
+      refused(() => openImages(folder, 'train', wanted), 'input', /000001\.jpg: is not a readable JPEG file/);
+      writeFileSync(join(faces, '000001.jpg'), Buffer.from(JPEG_FILES['grey'], 'base64'));
+      refused(() => openImages(folder, 'train', wanted), 'input', /000001\.jpg: is 32 x 16 pixels, no aligned image/);
+      rmSync(join(faces, '000001.jpg'));
+      refused(
+        () => openImages(folder, 'train', wanted),
+        'input',
+        /000001\.jpg: cannot be read \(ENOENT\); put it there/,
+      );
+      rmSync(split);
+      refused(
+        () => openImages(folder, 'train', wanted),
+        'input',
+        /list_eval_partition\.txt: is not there; CelebA's folder/,
+      );
+      writeMadeFaces(folder, 1, 1);
+      rmSync(faces, { recursive: true });
+      refused(() => openImages(folder, 'train', wanted), 'input', /img_align_celeba: is not there/);
+    });
+
+    for (const [line, message] of [
+      ['000001.jpg 3', /^x: line 2 is no file name with 0, 1 or 2: "000001\.jpg 3"; get the file anew$/],
+      ['../000001.jpg 0', /line 2 is no file name/],
+      ['000001.jpg', /line 2 is no file name/],
+    ] as const) {
+      it(`CelebA's split refuses ${JSON.stringify(line)}`, () =>
+        refused(() => parseCelebASplit(`a.jpg 0\r\n${line}\n`, 'train', 'x'), 'input', message));
+    }
 
     for (const [width, left] of [
       [1, 0],

@@ -14,6 +14,7 @@ import { encodeSafetensors, parseSafetensors } from '../../runtime-ts/safetensor
 import { parseConfig, readConfig, timeStepsOf, type TrainingConfig } from '../../training/config/config.js';
 import type { ImageSet } from '../../training/data/image-set.js';
 import { openImages } from '../../training/data/open.js';
+import { lifBackward } from '../../training/engine/neurons.js';
 import { drawTrainingChoices, replacementChance } from '../../training/model/draws.js';
 import { Fsvae } from '../../training/model/fsvae.js';
 import { createParameters } from '../../training/model/parameters.js';
@@ -196,27 +197,66 @@ describe('training runs', function () {
     expect(counters.every(([, { dtype, shape }]) => dtype === 'I64' && shape.length === 0)).to.equal(true);
   });
 
-  for (const [name, what] of [
-    ['encoder.0.weight', 'the currents of encoder\\.0'],
-    ['posterior.layers.1.weight', 'the currents of posterior\\.layers\\.1'],
-    ['prior.layers.2.bn.weight', 'the currents of prior\\.layers\\.2'],
-    ['decoder.0.bn.bias', 'the currents of decoder\\.0'],
-    ['final_layer.1.weight', 'the images of final_layer\\.1'],
-  ]) {
-    it(`NaN in ${name} stops it, with step and layer, and the checkpoint stays`, async () => {
-      const out = `diverges-${name}`;
+  // NaN is there from the first time step on. A weight that is finite overflows where enough spikes meet it: the prior's first
+  // input is zero. A dead decoder keeps every membrane within the surrogate's window, so gradients grow with each gain.
+  for (const [values, what, timeStep] of [
+    [{ 'encoder.0.weight': NaN }, 'the currents of encoder\\.0', '1'],
+    [{ 'posterior.layers.1.weight': NaN }, 'the currents of posterior\\.layers\\.1', '1'],
+    [{ 'prior.layers.2.bn.weight': NaN }, 'the currents of prior\\.layers\\.2', '1'],
+    [{ 'prior.layers.0.weight': 3e38 }, 'the currents of prior\\.layers\\.0', '[2-7]'],
+    [{ 'decoder.0.bn.bias': NaN }, 'the currents of decoder\\.0', '1'],
+    [{ 'final_layer.1.weight': NaN }, 'the images of final_layer\\.1', '1'],
+    [{ 'final_layer.1.weight': Infinity }, 'the images of final_layer\\.1', '1'],
+    [{ 'final_layer.1.bias': NaN }, 'the images of final_layer\\.1', '1'],
+    [
+      { 'decoder_input.weight': 0, 'decoder.0.bn.weight': 1e35, 'final_layer.0.bn.weight': 1e35 },
+      'the gradients of decoder\\.0\\.weight',
+      '7',
+    ],
+  ] as const) {
+    const changed = Object.entries(values as Record<string, number>);
+    const title = changed.map(([name, value]) => `${value} in ${name}`).join(', ');
+    it(`${title} stops it, with step, layer and time step, and the checkpoint stays`, async () => {
+      const out = `diverges-${title}`;
       await run(out, { steps: 2 });
       const path = join(folder, out, 'checkpoint.safetensors');
       const { tensors, metadata } = parseSafetensors(readFileSync(path));
-      const { data } = tensors.get(name)!;
-      new DataView(data.buffer, data.byteOffset).setFloat32(4, NaN, true);
+      for (const [name, value] of changed) {
+        const { data } = tensors.get(name)!;
+        const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+        // One that is not finite is enough.
+        const end = Number.isFinite(value) ? data.byteLength : 4;
+        for (let at = 0; at < end; at += 4) view.setFloat32(at, value, true);
+      }
       const damaged = encodeSafetensors(tensors, metadata);
       writeFileSync(path, damaged);
-      const message = new RegExp(`^${what} are not finite at step 3 \\(epoch 1\\); .* lower optimizer\\.learningRate`);
+      const message = new RegExp(
+        `^${what} are not finite at step 3 \\(epoch 1\\), time step ${timeStep}; .* lower optimizer\\.learningRate`,
+      );
       await refused(() => run(out, { resume: true }), 'diverged', message);
       expect(readFileSync(path).equals(damaged)).to.equal(true);
     });
   }
+
+  it('backward names the latest time step that is not finite, as it runs from the last to the first', () => {
+    const shape = { steps: 3, neurons: 2, channels: 2, constantInput: false };
+    const constants = { tau: 0.25, threshold: 0.2, surrogate: { centre: 0, halfWidth: 0.5, height: 1 } };
+    const notFiniteAt = (...at: number[]): number | undefined => {
+      const [dSpikes, zeros] = [new Float32Array(6).fill(1), new Float32Array(6)];
+      for (const index of at) dSpikes[index] = NaN;
+      const moments = { mean: new Float64Array(2), variance: new Float64Array(2) };
+      const ones = new Float64Array(2).fill(1);
+      const [later, dx] = [new Float32Array(2), new Float32Array(6)];
+      return lifBackward(dSpikes, 0, zeros, zeros, moments, ones, ones, shape, constants, later, dx).notFiniteAt;
+    };
+    expect([notFiniteAt(), notFiniteAt(1), notFiniteAt(2), notFiniteAt(1, 3), notFiniteAt(5)]).to.deep.equal([
+      undefined,
+      0,
+      1,
+      1,
+      2,
+    ]);
+  });
 
   it('refuses what it cannot go on with', async () => {
     await run('one', { steps: 1 });

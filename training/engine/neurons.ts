@@ -65,6 +65,23 @@ export function lifForward(
   return count;
 }
 
+/** What flows back through tdBN and the neurons. */
+export interface NeuronGradients extends NormGradients {
+  /** Time step, from 0, at which the currents' gradient first was not finite: the latest one, as backward runs. */
+  readonly notFiniteAt: number | undefined;
+}
+
+/**
+ * @param x steps * n values, time first
+ * @returns time step, from 0, of the first (or the last) value that is not finite; undefined: all are
+ */
+export function notFiniteStep(x: Float32Array, steps: number, which: 'first' | 'last'): number | undefined {
+  const [from, to, way] = which === 'first' ? [0, x.length, 1] : [x.length - 1, -1, -1];
+  let at = from;
+  while (at !== to && Number.isFinite(x[at])) at += way;
+  return at === to ? undefined : Math.floor(at / (x.length / steps));
+}
+
 /**
  * Backward through LIF, the reset path (1 - o[t-1]) included as in the authors' code, and through tdBN with batch statistics.
  *
@@ -89,29 +106,37 @@ export function lifBackward(
   { tau, threshold, surrogate }: NeuronConstants,
   later: Float32Array,
   dx: Float32Array,
-): NormGradients {
+): NeuronGradients {
   const { centre, halfWidth } = surrogate;
   const height = Math.fround(surrogate.height);
   const vth = Math.fround(threshold);
   const leak = Math.fround(tau);
   const cost = Math.fround(spikeCost);
-  later.fill(0); // the gradient of each membrane one step later
-  if (constantInput) dx.fill(0);
-  // Three passes of simple loops: together they are faster than one that does it all.
-  for (let t = steps - 1; t >= 0; t--) {
-    const base = t * neurons;
-    for (let m = 0; m < neurons; m++) {
-      const u = membranes[base + m];
-      const through = Math.fround(leak * later[m]);
-      const dSpike = Math.fround(Math.fround(dSpikes[base + m] + cost) - Math.fround(through * u));
-      const kept = u > vth ? 0 : through;
-      const slope = Math.abs(u - centre) < halfWidth ? height : 0;
-      later[m] = Math.fround(Math.fround(dSpike * slope) + kept);
+  const membraneGradients = (): void => {
+    later.fill(0); // the gradient of each membrane one step later
+    if (constantInput) dx.fill(0);
+    // Three passes of simple loops: together they are faster than one that does it all.
+    for (let t = steps - 1; t >= 0; t--) {
+      const base = t * neurons;
+      for (let m = 0; m < neurons; m++) {
+        const u = membranes[base + m];
+        const through = Math.fround(leak * later[m]);
+        const dSpike = Math.fround(Math.fround(dSpikes[base + m] + cost) - Math.fround(through * u));
+        const kept = u > vth ? 0 : through;
+        const slope = Math.abs(u - centre) < halfWidth ? height : 0;
+        later[m] = Math.fround(Math.fround(dSpike * slope) + kept);
+      }
+      if (!constantInput) dx.set(later, base);
+      else for (let m = 0; m < neurons; m++) dx[m] += later[m];
     }
-    if (!constantInput) dx.set(later, base);
-    else for (let m = 0; m < neurons; m++) dx[m] += later[m];
-  }
-  return batchNormBackward(dx, x, moments, inverse, gain, constantInput ? steps : 1);
+  };
+  membraneGradients();
+  const found = batchNormBackward(dx, x, moments, inverse, gain, constantInput ? steps : 1);
+  // Whatever is not finite is in these sums; in dx, where means have come in, it is at all time steps by now.
+  const finite = [found.beta, found.normalised].every((sums) => sums.every((sum) => Number.isFinite(sum)));
+  if (finite) return { ...found, notFiniteAt: undefined };
+  membraneGradients();
+  return { ...found, notFiniteAt: notFiniteStep(dx, constantInput ? 1 : steps, 'last') };
 }
 
 /** Sum over t of coefficients[t] * x[t]: the output membrane of neurons that never fire (paper eq. 21). */

@@ -30,7 +30,9 @@ export class FsvaeNetwork implements Network {
 
   reconstruct(images: Float32Array, count: number, occasion: number): ReconstructedImages {
     const choices = this.draw('posterior', count, occasion);
-    return this.model.reconstruct(images, count, this.config.model.timeSteps, choices);
+    const { timeSteps } = this.config.model;
+    const { z, rates, ...made } = this.model.reconstruct(images, count, timeSteps, choices);
+    return { ...made, activity: { timeSteps, z, rates } };
   }
 
   sample(count: number, occasion: number): Float32Array {

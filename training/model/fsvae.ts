@@ -16,7 +16,7 @@ import { allocate, scoped, upload, values } from '../engine/wasm.js';
 import type { Draws } from './draws.js';
 import { requireFiniteGradients } from './finite.js';
 import { bottomOrder, type Generator, makeGenerator, plainLinear } from './generator.js';
-import { type Layer, type Membranes, type Mode, NotFinite } from './layer.js';
+import type { Layer, Membranes, Mode } from './layer.js';
 import { distance, distanceWeight } from './loss.js';
 import { ALPHA, ALPHA_LATENT, bottomSize, type Parameters } from './parameters.js';
 import { SpikingLayer } from './spiking-layer.js';
@@ -47,6 +47,8 @@ export interface Reconstruction extends Losses {
   /** Mean of the k outputs of posterior and prior, (T, batch, C). */
   readonly q: Float32Array;
   readonly p: Float32Array;
+  /** Of each spiking layer, at each time step: the share of its neurons that fired, over all images. */
+  readonly rates: readonly { readonly layer: string; readonly rates: readonly number[] }[];
 }
 
 function neuronConstants({ neuron: { tau, threshold, surrogate, width } }: TrainingConfig): NeuronConstants {
@@ -62,7 +64,7 @@ export class Fsvae {
 
   constructor(
     private readonly config: TrainingConfig,
-    private readonly parameters: Parameters,
+    parameters: Parameters,
   ) {
     const { channels, hiddenChannels, latentChannels: c } = config.model;
     const constants = neuronConstants(config);
@@ -226,7 +228,7 @@ export class Fsvae {
    *
    * @param images batch * size * size * channels values in -1 .. 1, channel last
    * @param steps T of this step
-   * @throws NotFinite naming the first layer or gradient that is not
+   * @throws NotFinite naming the first layer or gradient that is not, and the time step
    */
   step(images: Float32Array, batch: number, steps: number, draws: Draws): StepResult {
     return scoped(() => {
@@ -234,7 +236,6 @@ export class Fsvae {
       const { losses, drawn, difference, apart, outputShape } = this.pass(images, batch, steps, draws, 'train');
       const { prior, decoderInput, decoder, readout } = this.generator;
       const { choices: k } = this.config.model;
-      if (!Number.isFinite(losses.loss)) throw new NotFinite(`the images of ${this.parameters.readout.name}`);
       const cost = this.config.loss.spikeCost / batch;
       const gradients = new Map<string, Float32Array>();
 
@@ -283,7 +284,8 @@ export class Fsvae {
       this.load(steps);
       const draws: Draws = { choices, replaced: [], noise: () => new Float32Array(0) };
       const { losses, drawn, z, qMean, pMean } = this.pass(images, batch, steps, draws, 'evaluate');
-      return { ...losses, images: drawn, z: values(z).slice(), q: qMean, p: pMean };
+      const rates = this.layers.map((layer) => ({ layer: layer.parameters.name, rates: layer.rates }));
+      return { ...losses, images: drawn, z: values(z).slice(), q: qMean, p: pMean, rates };
     });
   }
 

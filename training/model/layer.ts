@@ -8,8 +8,15 @@ export type Mode = 'train' | 'evaluate';
 
 /** Training came to NaN or infinity. Neurons would hide it: what is not a number does not fire, and has no gradient. */
 export class NotFinite extends Error {
-  /** @param what for example `the currents of decoder.0` */
-  constructor(readonly what: string) {
+  /**
+   * @param what for example `the currents of decoder.0`
+   * @param timeStep from 0: the first in forward, the last in backward; undefined: a sum over all of them, each finite, or
+   *   a network without time
+   */
+  constructor(
+    readonly what: string,
+    readonly timeStep?: number,
+  ) {
     super(`${what} are not finite`);
   }
 }
@@ -35,6 +42,8 @@ export interface Layer {
   readonly parameters: LayerParameters;
   /** How many the last forward pass gave. */
   readonly spikes: number;
+  /** In evaluation: at each time step, of all neurons of the layer and images of the batch, the share that fired. */
+  readonly rates: readonly number[];
   observe: LayerObserver | undefined;
 
   /** @returns spikes, 0 or 1, (steps * batch, ...) @throws NotFinite */

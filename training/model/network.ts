@@ -21,6 +21,14 @@ export interface ReconstructedImages {
   readonly images: Float32Array;
   /** Of prior and decoder, mean per image; absent where nothing spikes. */
   readonly spikes?: number;
+  /** What the latent neurons and each layer did; absent where nothing spikes. */
+  readonly activity?: {
+    readonly timeSteps: number;
+    /** Picked spikes (T, count, C), 0 or 1. */
+    readonly z: Float32Array;
+    /** Of each spiking layer, at each time step: the share of its neurons that fired, over all images. */
+    readonly rates: readonly { readonly layer: string; readonly rates: readonly number[] }[];
+  };
 }
 
 export interface Network {

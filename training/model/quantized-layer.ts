@@ -16,6 +16,7 @@ import { allocate, values } from '../engine/wasm.js';
 import { BATCH_NORM_EPSILON } from './batch-norm.js';
 import type { ForwardOptions, Layer, LayerObserver } from './layer.js';
 import type { LayerParameters } from './parameters.js';
+import { shareByStep } from './spiking-layer.js';
 
 /** What backward needs of a forward pass in training. */
 interface Kept {
@@ -34,6 +35,7 @@ export class QuantizedLayer implements Layer {
   private leak!: IntegerModel['leak'];
   private kept: Kept | undefined;
   spikes = 0;
+  rates: readonly number[] = [];
   observe: LayerObserver | undefined;
 
   /**
@@ -69,7 +71,7 @@ export class QuantizedLayer implements Layer {
     return new Int32Array(images * this.channels);
   }
 
-  forward(input: tf.Tensor, { steps, keep = false, residue }: ForwardOptions): tf.Tensor {
+  forward(input: tf.Tensor, { steps, mode, keep = false, residue }: ForwardOptions): tf.Tensor {
     const { integer, channels } = this;
     const sums = this.synapses.forward(input);
     const spikes = allocate(sums.shape);
@@ -85,6 +87,7 @@ export class QuantizedLayer implements Layer {
       (residue as Int32Array | undefined) ?? oneStep.takeIntegers(shape.neurons).fill(0),
     );
     sums.dispose();
+    if (mode === 'evaluate') this.rates = shareByStep(values(spikes), steps);
     this.observe?.(input, spikes, steps);
     if (keep) this.kept = { input, membranes, shape };
     return spikes;

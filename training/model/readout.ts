@@ -9,8 +9,12 @@ import { outputMembrane, readImage } from '../../runtime-ts/readout.js';
 import { weightedTimeSpread, weightedTimeSum } from '../engine/neurons.js';
 import { ReadoutSynapses } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
-import type { Mode } from './layer.js';
+import { type Mode, NotFinite } from './layer.js';
 import { readoutCoefficients, type ReadoutParameters } from './parameters.js';
+
+function isFinite(numbers: Float32Array): boolean {
+  return numbers.every((value) => Number.isFinite(value));
+}
 
 export abstract class Readout {
   protected readonly synapses: ReadoutSynapses;
@@ -71,15 +75,36 @@ export abstract class Readout {
 }
 
 export class RealReadout extends Readout {
+  /** Of the last forward pass: all membranes and biases are numbers. */
+  private finite = true;
+
   /** Lays the weights out for the engine; they live until the caller's scope ends. @param steps T */
   load(steps: number): void {
     this.coefficients = readoutCoefficients(steps);
     this.synapses.load(this.parameters.weight.data);
   }
 
+  /** @throws NotFinite in training, with the first time step after which a membrane is not: tanh would hide an infinite one */
+  override forward(spikes: tf.Tensor4D, mode: Mode): Float32Array {
+    const images = super.forward(spikes, mode);
+    if (mode === 'evaluate' || this.finite) return images;
+    const { coefficients } = this;
+    const bias = this.parameters.bias.data;
+    const [rows, ...rest] = spikes.shape;
+    const sum = allocate<tf.Rank.R4>([rows / coefficients.length, ...rest] as [number, number, number, number]);
+    // From zero spikes on: a bias that is not finite is there at the first step.
+    const timeStep = Array.from(coefficients).findIndex((_, t) => {
+      const soFar = Float32Array.from(coefficients, (coefficient, later) => (later <= t ? coefficient : 0));
+      weightedTimeSum(values(spikes), soFar, values(sum));
+      return !isFinite(bias) || !isFinite(values(this.synapses.forward(sum)));
+    });
+    throw new NotFinite(`the images of ${this.parameters.name}`, Math.max(0, timeStep));
+  }
+
   protected draw(summed: tf.Tensor4D): Float32Array {
     const current = this.synapses.forward(summed);
     const bias = this.parameters.bias.data;
+    this.finite = isFinite(values(current)) && isFinite(bias);
     const total = Array.from(this.coefficients).reduce((sum, value) => sum + value, 0);
     const images = values(current).map((value, i) => Math.tanh(value + bias[i % this.channels] * total));
     current.dispose();

@@ -1,7 +1,7 @@
 /** Synapses, tdBN and LIF neurons: one layer of the network, forward and backward. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { lifBackward, lifForward, type NeuronConstants, type NeuronShape } from '../engine/neurons.js';
+import { lifBackward, lifForward, type NeuronConstants, type NeuronShape, notFiniteStep } from '../engine/neurons.js';
 import type { Moments } from '../engine/batch-norm.js';
 import { oneStep, Scratch } from '../engine/scratch.js';
 import { type Synapses, upTo } from '../engine/synapses.js';
@@ -20,12 +20,23 @@ interface Kept {
   readonly shape: NeuronShape;
 }
 
+/** The share of spikes at each time step. */
+export function shareByStep(spikes: Float32Array, steps: number): number[] {
+  const size = spikes.length / steps;
+  return Array.from({ length: steps }, (_, t) => {
+    let count = 0;
+    for (let i = t * size; i < (t + 1) * size; i++) count += spikes[i];
+    return count / size;
+  });
+}
+
 export class SpikingLayer implements Layer {
   private readonly membranes = new Scratch();
   private readonly norm: BatchNorm;
   private kept: Kept | undefined;
   spikes = 0;
   observe: LayerObserver | undefined;
+  rates: readonly number[] = [];
 
   /**
    * @param alpha of tdBN: 2 in prior and posterior, else 1
@@ -61,7 +72,9 @@ export class SpikingLayer implements Layer {
     const { scale, shift, inverse, moments } = this.norm.forward(values(current), mode, constantInput ? steps : 1);
     // Batch statistics see every current, so these see whatever is wrong.
     if (![scale, shift].every((list) => list.every((value) => Number.isFinite(value)))) {
-      throw new NotFinite(`the currents of ${this.name}`);
+      // Currents that are finite are made otherwise by tdBN, which is the same at every step.
+      const timeStep = constantInput ? 0 : (notFiniteStep(values(current), steps, 'first') ?? 0);
+      throw new NotFinite(`the currents of ${this.name}`, timeStep);
     }
     const [first, ...rest] = current.shape;
     const spikes = allocate([constantInput ? first * steps : first, ...rest]);
@@ -77,6 +90,7 @@ export class SpikingLayer implements Layer {
       membranes,
       (residue as Float32Array | undefined) ?? oneStep.take(shape.neurons).fill(0),
     );
+    if (mode === 'evaluate') this.rates = shareByStep(values(spikes), steps);
     if (membranes !== undefined && moments !== undefined) {
       this.kept = { input, current, membranes, moments, inverse, shape };
     } else {
@@ -111,6 +125,12 @@ export class SpikingLayer implements Layer {
     this.kept = undefined;
     this.norm.putGradients(found, gradients);
     gradients.set(this.parameters.weight.name, this.synapses.weightGradient(input, d));
+    const { gamma, beta, weight } = this.parameters;
+    for (const { name } of [gamma, beta, weight]) {
+      if (gradients.get(name)!.every((value) => Number.isFinite(value))) continue;
+      const timeStep = found.notFiniteAt ?? notFiniteStep(values(d), shape.constantInput ? 1 : shape.steps, 'last');
+      throw new NotFinite(`the gradients of ${name}`, timeStep);
+    }
     const dInput = wanted === 'input' ? this.synapses.backward(d) : undefined;
     d.dispose();
     return dInput;

@@ -2,7 +2,7 @@
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
 import { formatDuration, type ProgressOptions, startProgress } from '../../harness/progress.js';
@@ -11,8 +11,10 @@ import type { NetworkConfig } from '../config/config.js';
 import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
 import { startEngine } from '../engine/wasm.js';
 import { NotFinite } from '../model/layer.js';
-import type { Network, TrainedStep } from '../model/network.js';
+import type { Network, ReconstructedImages, TrainedStep } from '../model/network.js';
 import type { NetworkTensors } from '../model/parameters.js';
+import { renderPage } from '../page/page.js';
+import type { LogEntry, Picture } from '../page/run.js';
 import { AdamW, learningRateAt } from './adamw.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
 import { createNetwork, type SavedNetwork } from './networks.js';
@@ -27,12 +29,16 @@ export const RUN_FILES = {
   statistics: 'statistics.safetensors',
   log: 'log.jsonl',
   pictures: 'pictures',
+  /** Curves, rasters and pictures, in one file. */
+  page: 'run.html',
 } as const;
 
 /** Besides every epoch: what a kill can cost at most. */
 const SAVE_EVERY_MS = 120_000;
 const PICTURED = 64;
 const PICTURED_RECONSTRUCTIONS = 32;
+/** Images whose latent spikes the page shows. */
+const RASTERS = 4;
 
 export interface TrainOptions {
   readonly config: NetworkConfig;
@@ -72,6 +78,16 @@ function pictureBytes(values: Float32Array, channels: number, size: number): Uin
   );
 }
 
+/** Latent spikes (T, C) of image n. */
+function latentOf({ timeSteps, z }: NonNullable<ReconstructedImages['activity']>, n: number, count: number) {
+  const channels = z.length / (timeSteps * count);
+  const spikes = Uint8Array.from(
+    { length: timeSteps * channels },
+    (_, i) => z[(Math.floor(i / channels) * count + n) * channels + (i % channels)],
+  );
+  return { timeSteps, channels, spikes };
+}
+
 /** One line for each step; on resuming, lines after the checkpoint are dropped: those steps are done again. */
 class Log {
   private readonly path: string;
@@ -86,8 +102,13 @@ class Log {
     writeWhole(this.path, new TextEncoder().encode(kept.map((line) => `${line}\n`).join('')));
   }
 
-  write(entry: Record<string, unknown>): void {
+  write(entry: LogEntry): void {
     appendFileSync(this.path, `${JSON.stringify(entry)}\n`);
+  }
+
+  entries(): LogEntry[] {
+    const lines = readFileSync(this.path, 'utf8').trimEnd().split('\n');
+    return lines.map((line) => JSON.parse(line) as LogEntry);
   }
 }
 
@@ -212,11 +233,12 @@ class Run {
     return { ...result, epoch };
   }
 
-  private diverged({ what }: NotFinite): FsvaeError {
+  private diverged({ what, timeStep }: NotFinite): FsvaeError {
     const { step, epoch } = this.position;
+    const when = timeStep === undefined ? '' : `, time step ${timeStep + 1}`;
     return new FsvaeError(
       'diverged',
-      `${what} are not finite at step ${step + 1} (epoch ${epoch + 1}); the last checkpoint is from before: ` +
+      `${what} are not finite at step ${step + 1} (epoch ${epoch + 1})${when}; the last checkpoint is from before: ` +
         'lower optimizer.learningRate, in another --out',
     );
   }
@@ -236,8 +258,8 @@ class Run {
     if (performance.now() - this.saved >= SAVE_EVERY_MS) this.save();
   }
 
-  /** Samples of the prior, where there is one, and images with their reconstructions below them. */
-  pictures(): void {
+  /** Samples of the prior, where there is one, images with their reconstructions below them, and the run's page. */
+  pictures(log: Log): void {
     const { config, images, out } = this.options;
     const { channels, imageSize: size } = config.model;
     const folder = join(out, RUN_FILES.pictures);
@@ -245,9 +267,13 @@ class Run {
     const name = (what: string): string =>
       join(folder, `epoch-${String(this.position.epoch).padStart(4, '0')}-${what}.png`);
 
+    const { epoch } = this.position;
+    const shownPictures: Picture[] = [];
     const samples = this.network.sample?.(PICTURED, 0);
     if (samples !== undefined) {
-      writeWhole(name('samples'), pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 }));
+      const png = pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 });
+      writeWhole(name('samples'), png);
+      shownPictures.push({ title: `Samples of the prior, epoch ${epoch}`, png });
     }
 
     const count = Math.min(PICTURED_RECONSTRUCTIONS, images.count);
@@ -261,7 +287,26 @@ class Run {
     const rows = Array.from({ length: Math.ceil(count / across) }, (_, row) =>
       [inputs, outputs].map((list) => list.slice(row * across, (row + 1) * across)),
     ).flat(2);
-    writeWhole(name('reconstructions'), pngGrid(rows, { channels, size }, { scale: 2, columns: across }));
+    const png = pngGrid(rows, { channels, size }, { scale: 2, columns: across });
+    writeWhole(name('reconstructions'), png);
+    shownPictures.push({ title: `Images with their reconstructions below them, epoch ${epoch}`, png });
+
+    const page = renderPage({
+      name: basename(resolve(out)),
+      epochs: config.epochs,
+      steps: this.totalSteps,
+      log: log.entries(),
+      activity: made.activity && {
+        rates: made.activity.rates,
+        rasters: Array.from({ length: Math.min(RASTERS, count) }, (_, n) => ({
+          ...latentOf(made.activity!, n, count),
+          picture: pngGrid([inputs[n], outputs[n]], { channels, size }, { scale: 2, columns: 2 }),
+        })),
+      },
+      pictures: shownPictures,
+      config,
+    });
+    writeWhole(join(out, RUN_FILES.page), new TextEncoder().encode(page));
   }
 }
 
@@ -280,7 +325,7 @@ function changedFields(a: object, b: object, path = ''): string[] {
  * Trains until the config's epochs are done, or asked to stop.
  *
  * @throws FsvaeError `usage` for a folder that holds a run already, or another one; `input` for a damaged checkpoint;
- *   `diverged` at the first number that is not finite, with step and layer
+ *   `diverged` at the first number that is not finite, with step, layer and time step
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { config, images, out, say, stopped } = options;
@@ -321,7 +366,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       );
       if (run.position.stepOfEpoch === 0) {
         run.save();
-        run.pictures();
+        run.pictures(log);
       }
       run.saveIfDue();
       // Lets signals in.

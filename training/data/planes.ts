@@ -1,8 +1,4 @@
-/** PNG files as planes of bytes, converted as Pillow converts them: `L` for one channel, `RGB` for three. */
-
-import { readFileSync } from 'node:fs';
-import { PNG } from 'pngjs';
-import { FsvaeError } from '../../runtime-ts/errors.js';
+/** Pictures as planes of bytes, converted as Pillow converts them: `L` for one channel, `RGB` for three. */
 
 export interface Planes {
   readonly width: number;
@@ -17,35 +13,29 @@ function luma(red: number, green: number, blue: number): number {
 }
 
 /**
- * @param bytes of a PNG file; transparency is ignored, more than 8 bits a sample are cut to 8
- * @param channels 1 or 3
- * @throws FsvaeError `input` for a file that is no PNG or is damaged
+ * @param data width * height pixels of red, green, blue and, with a stride of 4, one more byte that is ignored
+ * @param channels 1 (grey) or 3
  */
-export function decodePng(bytes: Uint8Array, channels: number, source: string): Planes {
-  let png: PNG;
-  try {
-    png = PNG.sync.read(Buffer.from(bytes));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new FsvaeError('input', `${source}: is not a readable PNG file (${why}); get it anew, or take it away`);
-  }
-  const { width, height, data } = png;
+export function planesOf(
+  data: Uint8Array,
+  { width, height, stride }: { readonly width: number; readonly height: number; readonly stride: 3 | 4 },
+  channels: number,
+): Planes {
   const planes = Array.from({ length: channels }, () => new Uint8Array(width * height));
   for (let i = 0; i < width * height; i++) {
-    const rgb = [data[4 * i], data[4 * i + 1], data[4 * i + 2]] as const;
+    const rgb = [data[stride * i], data[stride * i + 1], data[stride * i + 2]] as const;
     if (channels === 1) planes[0][i] = luma(...rgb);
     else planes.forEach((plane, channel) => (plane[i] = rgb[channel]));
   }
   return { width, height, planes };
 }
 
-export function readPng(path: string, channels: number): Planes {
-  return decodePng(readFileSync(path), channels, path);
-}
-
-/** The largest square around the centre, offsets rounded as torchvision's CenterCrop rounds them (half to even). */
-export function centreSquare({ width, height, planes }: Planes): Planes {
-  const side = Math.min(width, height);
+/**
+ * A square around the centre, offsets rounded as torchvision's CenterCrop rounds them (half to even).
+ *
+ * @param side pixels, no more than width and height; absent: the largest square
+ */
+export function centreSquare({ width, height, planes }: Planes, side = Math.min(width, height)): Planes {
   if (width === side && height === side) return { width, height, planes };
   const half = (room: number): number => (room % 4 === 3 ? (room + 1) / 2 : Math.floor(room / 2));
   const left = half(width - side);
