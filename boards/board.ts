@@ -54,10 +54,9 @@ export function loadBoard(nameOrPath: string): Board {
   const isPath = nameOrPath.includes('/') || nameOrPath.includes('\\') || nameOrPath.endsWith('.json');
   const path = isPath ? nameOrPath : join(BOARDS_FOLDER, `${nameOrPath}.json`);
   if (!isPath && !boardNames().includes(nameOrPath)) {
-    const near = boardNames()
-      .map((name) => ({ name, distance: editDistance(name, nameOrPath.toLowerCase()) }))
-      .filter(({ name, distance }) => distance <= Math.max(2, name.length / 2))
-      .sort((a, b) => a.distance - b.distance);
+    const distances = boardNames().map((name) => ({ name, distance: editDistance(name, nameOrPath.toLowerCase()) }));
+    const least = Math.min(...distances.map(({ distance }) => distance));
+    const near = distances.filter(({ name, distance }) => distance === least && least <= Math.max(2, name.length / 2));
     const offer = near.length > 0 ? `did you mean ${near.map(({ name }) => name).join(' or ')}?` : 'there is';
     throw new FsvaeError(
       'usage',

@@ -8,7 +8,7 @@ import type { IntegerModel } from '../runtime-ts/model.js';
 import { emitLibrary, type Files } from './emit/emit.js';
 import { copiedFiles, namesIn, renderTemplate, type Templates } from './emit/render.js';
 import { type Budget, budget } from './plan/budget.js';
-import { makePlan, type Plan } from './plan/plan.js';
+import { makePlan, type Plan, type PlanOptions } from './plan/plan.js';
 
 function hex(value: number): string {
   return `0x${value.toString(16)}`;
@@ -50,13 +50,25 @@ export function boardBudget(plan: Plan, board: Board): Budget | undefined {
   });
 }
 
+/** Plans already made: the same for every board. */
+const plans = new WeakMap<IntegerModel, Map<string, Plan>>();
+
+function planOnce(model: IntegerModel, modelName: string, options: PlanOptions): Plan {
+  const key = `${modelName}/${String(options.arenaRoomBytes)}`;
+  const made = plans.get(model) ?? new Map<string, Plan>();
+  plans.set(model, made);
+  const plan = made.get(key) ?? makePlan(model, modelName, options);
+  made.set(key, plan);
+  return plan;
+}
+
 /**
  * Plans a model for a board: the fastest kernels, or, where the board's RAM is too small for them, those that need least.
  */
 export function planFor(model: IntegerModel, modelName: string, board: Board): Plan {
-  const fast = makePlan(model, modelName);
+  const fast = planOnce(model, modelName, {});
   const left = boardBudget(fast, board)?.ram.left ?? 0;
-  return left >= 0 ? fast : makePlan(model, modelName, { arenaRoomBytes: 0 });
+  return left >= 0 ? fast : planOnce(model, modelName, { arenaRoomBytes: 0 });
 }
 
 export interface ProjectFilesOptions {

@@ -39,7 +39,7 @@ function boards(output: Output, flags: { json?: boolean }): void {
   const time = ({ image }: (typeof rows)[number]): string =>
     image === null
       ? '-'
-      : `${image.model} ${(1000 * image.seconds).toPrecision(2)} ms${image.basis === 'predicted' ? ' *' : ''}`;
+      : `${image.model} ${Number((1000 * image.seconds).toPrecision(2))} ms${image.basis === 'predicted' ? ' *' : ''}`;
   const say = (...cells: [string, string, string, string, string, string, string, string]): void => {
     const widths = [18, 15, 10, 10, 11, 10, 19];
     output.say(cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(''));

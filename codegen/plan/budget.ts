@@ -20,6 +20,9 @@ export interface BoardMemory {
   readonly programRamBytes: number;
 }
 
+/** Upper bound of the program's flash on any board, for projects that know no board. */
+export const PROGRAM_FLASH_BYTES = 56 * 1024;
+
 /** Bytes of the application's frame buffer, as app.c sizes it. */
 function frameBytes(plan: Plan): number {
   return Math.max(plan.imageBytes + 16, plan.latentBytes, 4096 + 16);

@@ -111,7 +111,7 @@ describe('board descriptions', () => {
     ['rp2o40', 'did you mean rp2040?'],
     ['RP2040', 'did you mean rp2040?'],
     ['hots', 'did you mean host?'],
-    ['rp2530', 'did you mean rp2350 or rp2040?'],
+    ['rp2530', 'did you mean rp2040 or rp2350?'],
     ['nucleo-f466re', 'did you mean nucleo-f446re'],
     ['teapot', `there is only: ${boardNames().join(', ')};`],
   ]) {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { PNG } from 'pngjs';
+import { boardNames } from '../../boards/board.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
 
@@ -145,7 +146,7 @@ describe('command line', function () {
   });
 
   it('keeps the promise of the fit answer: program and RAM stay within its upper bounds', () => {
-    for (const board of ['rp2040', 'mps2-an386']) {
+    for (const board of ['rp2040', 'mps2-an386', 'mps2-an505', 'riscv32-virt']) {
       for (const compiler of ['gcc', 'zig']) {
         const out = `${board}-${compiler}`;
         const built = run(['--board', board, '--model', 'mnist', '--out', out, '--compiler', compiler, '--json']);
@@ -160,6 +161,29 @@ describe('command line', function () {
         expect(flashUsed, out).to.be.above(budget.flash.used - 44 * 1024);
       }
     }
+  });
+
+  it('lists the boards: what they are, and how long an image takes', () => {
+    const { out, code } = run(['boards', '--json']);
+    expect(code).to.equal(0);
+    const rows = JSON.parse(out) as Record<string, unknown>[];
+    expect(rows.map(({ name }) => name)).to.deep.equal(boardNames());
+    const pico = rows.find(({ name }) => name === 'rp2040')!;
+    expect(pico).to.include({
+      core: 'cortex-m0plus',
+      flash: 2 << 20,
+      ram: 264 << 10,
+      holds: 'mnist',
+      emulator: 'rp2040js',
+    });
+    expect(pico.formats).to.deep.equal(['bare']);
+    expect(pico.image).to.include({ model: 'mnist', basis: 'emulated' });
+    // A part that the full-size model does not fit; a board of QEMU, which has no speed.
+    expect(rows.find(({ name }) => name === 'nucleo-f446re')!.image).to.include({ model: 'tiny', basis: 'predicted' });
+    expect(rows.find(({ name }) => name === 'riscv32-virt')!.image).to.equal(null);
+    const text = run(['boards']).out;
+    expect(text).to.match(/\nrp2040 +cortex-m0plus +2048 KiB +264 KiB +rp2040js +\S+ +mnist \d+ ms +USB serial/);
+    expect(text).to.match(/\nrp2350 +cortex-m33 .* mnist \d+ ms \*/);
   });
 
   it('writes the same bytes every time, whatever the folder', () => {
