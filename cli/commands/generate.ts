@@ -44,7 +44,10 @@ async function generateBare(output: Output, flags: BuildFlags & { json?: boolean
   }
   output.say(build.image?.uf2Path ?? build.programPath);
   output.say(
-    board.flashing.replaceAll('FILE.uf2', build.image?.uf2Path ?? '').replaceAll('FILE.elf', build.programPath),
+    board.flashing
+      .replaceAll('FILE.uf2', build.image?.uf2Path ?? '')
+      .replaceAll('FILE.bin', build.image?.binPath ?? '')
+      .replaceAll('FILE.elf', build.programPath),
   );
   if (board.emulator !== null)
     output.say(`Try it without a board: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);
