@@ -12,15 +12,7 @@
  * - `diverged`: training came to a number that is not finite.
  */
 export type ErrorKind =
-  | 'usage'
-  | 'input'
-  | 'fit'
-  | 'toolchain'
-  | 'link'
-  | 'model-mismatch'
-  | 'mismatch'
-  | 'diverged'
-  | 'flash';
+  'usage' | 'input' | 'fit' | 'toolchain' | 'link' | 'model-mismatch' | 'mismatch' | 'diverged' | 'flash';
 
 /** An error meant for a person: one line that says what, where, why, and what to do. */
 export class FsvaeError extends Error {
