@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { type Board, parseBoard } from './description.js';
 
-export { type Board, parseBoard } from './description.js';
+export { type Board, FLASH_TOOLS, type Flasher, type FlashTool, parseBoard } from './description.js';
 
-const FOLDER = (() => {
+/** Where the descriptions that come with the package lie. */
+export const BOARDS_FOLDER = (() => {
   // Compiled code lies in dist/boards/, the descriptions in boards/ at the package's root.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
@@ -19,7 +20,7 @@ const MOST_FILE_BYTES = 64 << 10;
 
 /** Names of the boards that come with the package. */
 export function boardNames(): string[] {
-  return readdirSync(FOLDER)
+  return readdirSync(BOARDS_FOLDER)
     .filter((name) => name.endsWith('.json'))
     .map((name) => name.slice(0, -'.json'.length))
     .sort();
@@ -51,7 +52,7 @@ function editDistance(a: string, b: string): number {
  */
 export function loadBoard(nameOrPath: string): Board {
   const isPath = nameOrPath.includes('/') || nameOrPath.includes('\\') || nameOrPath.endsWith('.json');
-  const path = isPath ? nameOrPath : join(FOLDER, `${nameOrPath}.json`);
+  const path = isPath ? nameOrPath : join(BOARDS_FOLDER, `${nameOrPath}.json`);
   if (!isPath && !boardNames().includes(nameOrPath)) {
     const near = boardNames()
       .map((name) => ({ name, distance: editDistance(name, nameOrPath.toLowerCase()) }))
