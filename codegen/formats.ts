@@ -10,7 +10,7 @@ import { crc32 } from '../runtime-ts/crc32.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { GoldenModel } from '../runtime-ts/golden.js';
 import { emitLibrary, type Files } from './emit/emit.js';
-import { renderTemplate } from './emit/render.js';
+import { renderTemplate, type Templates } from './emit/render.js';
 import { libraryView, printableName } from './emit/view.js';
 import { type Budget, refusal } from './plan/budget.js';
 import type { Plan } from './plan/plan.js';
@@ -21,6 +21,9 @@ import { packageTemplates } from './templates.js';
 export const FORMATS = ['plain', 'cmake', 'arduino', 'platformio', 'zephyr', 'esp-idf'] as const;
 
 export type Format = (typeof FORMATS)[number];
+
+/** Flash that the library takes beside its constants, on any core, with room for a build system's own start-up. */
+const PROGRAM_FLASH_BYTES = 56 * 1024;
 
 type Weights = 'incbin' | 'array';
 
@@ -73,9 +76,6 @@ const LAYOUTS: Readonly<Record<Format, Layout>> = {
 /** Seeds whose images' hashes are generated into the project, for its example to compare with. */
 export const GOLDEN_SEEDS: readonly bigint[] = [0n, 1n, 2n, 3n];
 
-/** Flash of a program beside the constants, an upper bound: that of boards by default (boards/description.ts). */
-const PROGRAM_FLASH_BYTES = 56 * 1024;
-
 /** What a thread or task that draws is given; the deepest use measured is 1,488 bytes, and printing comes on top. */
 const STACK_BYTES = 8192;
 
@@ -114,9 +114,9 @@ export function formatNames(modelName: string): { slug: string; identifier: stri
   };
 }
 
-/** Templates below a folder of firmware-templates/, by path in it; sorted. */
-function templatesBelow(folder: string): string[] {
-  return [...packageTemplates().keys()]
+/** Templates below a folder of firmware-templates/, by path in it, sorted. */
+function templatesBelow(templates: Templates, folder: string): string[] {
+  return [...templates.keys()]
     .filter((path) => path.startsWith(`${folder}/`))
     .map((path) => path.slice(folder.length + 1))
     .sort();
@@ -142,7 +142,8 @@ export function formatFiles(plan: Plan, format: Format, options: FormatOptions =
     );
   }
   const libraryOptions = { generatorVersion: GENERATOR_VERSION, weights };
-  const library = emitLibrary(plan, packageTemplates(), libraryOptions);
+  const templates = packageTemplates();
+  const library = emitLibrary(plan, templates, libraryOptions);
   const golden = new GoldenModel(plan.model);
   const sources = [...library.keys(), 'fsvae_golden.c'].filter(
     (path) => path.endsWith('.c') || (path.endsWith('.S') && (layout.assembler || !path.startsWith('kernels/'))),
@@ -171,13 +172,13 @@ export function formatFiles(plan: Plan, format: Format, options: FormatOptions =
   const files: Files = new Map();
   for (const [path, content] of library) files.set(layout.library + path, content);
   for (const name of ['fsvae_golden.h', 'fsvae_golden.c']) {
-    files.set(layout.library + name, renderTemplate(packageTemplates(), `formats/shared/${name}.hbs`, view));
+    files.set(layout.library + name, renderTemplate(templates, `formats/shared/${name}.hbs`, view));
   }
   for (const [path, name] of Object.entries(layout.shared)) {
-    files.set(path, renderTemplate(packageTemplates(), `formats/shared/${name}.hbs`, view));
+    files.set(path, renderTemplate(templates, `formats/shared/${name}.hbs`, view));
   }
-  for (const path of templatesBelow(`formats/${format}`)) {
-    files.set(path.replace(/\.hbs$/, ''), renderTemplate(packageTemplates(), `formats/${format}/${path}`, view));
+  for (const path of templatesBelow(templates, `formats/${format}`)) {
+    files.set(path.replace(/\.hbs$/, ''), renderTemplate(templates, `formats/${format}/${path}`, view));
   }
   return files;
 }

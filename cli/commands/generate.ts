@@ -16,10 +16,10 @@ import type { Output } from '../terminal.js';
 
 type GenerateFlags = Omit<BuildFlags, 'board'> &
   ReportFlags & {
-  readonly board?: string;
-  readonly format: 'bare' | Format;
-  readonly json?: boolean;
-};
+    readonly board?: string;
+    readonly format: 'bare' | Format;
+    readonly json?: boolean;
+  };
 
 /** A project with the board's port, built at once. */
 async function generateBare(output: Output, flags: BuildFlags & ReportFlags & { json?: boolean }): Promise<void> {
@@ -52,8 +52,10 @@ async function generateBare(output: Output, flags: BuildFlags & ReportFlags & { 
   }
   output.say(build.image?.uf2Path ?? build.programPath);
   output.say(
-    board.flashing.replaceAll('FILE.uf2', build.image?.uf2Path ?? '').replaceAll('FILE.elf', build.programPath)
-        .replaceAll('FILE.bin', build.image?.binPath ?? ''),
+    board.flashing
+      .replaceAll('FILE.uf2', build.image?.uf2Path ?? '')
+      .replaceAll('FILE.elf', build.programPath)
+      .replaceAll('FILE.bin', build.image?.binPath ?? ''),
   );
   if (board.emulator !== null)
     output.say(`Try it without a board: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);

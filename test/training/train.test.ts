@@ -124,6 +124,20 @@ describe('training runs', function () {
     );
   });
 
+  it('fine-tunes for the device, from a trained network alone, and goes on after a stop to the same numbers', async () => {
+    await run('trained', { steps: 8 });
+    const from = readTrainedNetwork(readCheckpoint(join(folder, 'trained', 'model.safetensors')), {});
+    const config = tinyConfig({ quantization: { bits: { prior: 4 } } });
+    await refused(() => run('untrained', { config }), 'usage', /fine-tunes a trained network.*give one with --from/);
+    await run('tuned-whole', { config, from, steps: 4 });
+    await run('tuned-parts', { config, from, steps: 2 });
+    await run('tuned-parts', { config, resume: true, steps: 4 });
+    for (const name of ['checkpoint.safetensors', 'model.safetensors']) {
+      expect(bytes('tuned-parts', name).equals(bytes('tuned-whole', name)), name).to.equal(true);
+    }
+    await refused(() => run('tuned-whole', { resume: true }), 'usage', /it differs in quantization:/);
+  });
+
   it('begins with the weights of another checkpoint, with another T too', async () => {
     await run('first', { steps: 5 });
     const from = readTrainedNetwork(readCheckpoint(join(folder, 'first', 'model.safetensors')), {});
