@@ -14,11 +14,12 @@ import { type BuildFlags, type ReportFlags, withBuild, withReport } from '../opt
 import { writeReport } from '../report.js';
 import type { Output } from '../terminal.js';
 
-type GenerateFlags = Omit<BuildFlags, 'board'> & {
-  readonly board?: string;
-  readonly format: 'bare' | Format;
-  readonly json?: boolean;
-} & ReportFlags;
+type GenerateFlags = Omit<BuildFlags, 'board'> &
+  ReportFlags & {
+    readonly board?: string;
+    readonly format: 'bare' | Format;
+    readonly json?: boolean;
+  };
 
 /** A project with the board's port, built at once. */
 async function generateBare(output: Output, flags: BuildFlags & ReportFlags & { json?: boolean }): Promise<void> {
@@ -74,6 +75,11 @@ function generateFormat(output: Output, flags: GenerateFlags & { readonly format
   const { files, budget } = writeFormat(plan, board, flags.format, folder, options);
   if (budget !== undefined) talk(`fit on ${board!.title}:\n${formatBudget(budget)}`);
   talk(`wrote ${files.size} files to ${folder}`);
+  if (flags.report !== undefined) {
+    const command = `fsvae-codegen --format ${flags.format} --model ${flags.model}`;
+    const built = board === undefined ? {} : { built: { plan, board, image: undefined } };
+    writeReport(output, flags.report, loaded, { command, ...built });
+  }
   if (flags.json === true) {
     output.json({
       board: board?.name ?? null,

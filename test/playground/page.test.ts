@@ -27,6 +27,8 @@ async function verdict(page: Page, title: string, ...lines: readonly RegExp[]): 
 }
 
 describe('playground', function () {
+  // A browser on a busy machine is slow to start.
+  this.timeout(180_000);
   let browser: Browser;
   let host: StaticHost;
   let folder: string;

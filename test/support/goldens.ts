@@ -18,7 +18,10 @@ export function expectedGoldens(): Map<string, string> {
     files.set(`${id}.txt`, goldenText(title, golden, seeds));
   }
   // The generated C of the tiny model, as it is written: a change of a template shows in review.
-  const library = emitLibrary(shipped('tiny').plan, packageTemplates(), { generatorVersion: 'VERSION', weights: 'array' });
+  const library = emitLibrary(shipped('tiny').plan, packageTemplates(), {
+    generatorVersion: 'VERSION',
+    weights: 'array',
+  });
   for (const name of ['fsvae.h', 'fsvae.c']) files.set(`tiny/${name}`, library.get(name) as string);
   return files;
 }
