@@ -67,7 +67,7 @@ export function readModelBytes(nameOrPath: string): { bytes: Uint8Array; path: s
 }
 
 /** True for a safetensors file that holds an integer model. */
-function holdsIntegerModel(bytes: Uint8Array): boolean {
+export function holdsIntegerModel(bytes: Uint8Array): boolean {
   // A zip begins with "PK"; safetensors with the length of its header.
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return false;
   try {

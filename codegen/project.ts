@@ -32,6 +32,9 @@ function boardView(board: Board) {
     title: board.title,
     clockHz: board.clockHz,
     baud: board.link.baud,
+    // A USB device beside it is the port's own business.
+    uartAlone: memory !== null && board.link.kind === 'uart' && board.link.usb === null,
+    countsInstructions: board.counter === 'instructions',
     uart: board.link.uart && { ...board.link.uart, registers: hex(board.link.uart.registers) },
     usb: board.link.usb && { vendorId: hex(board.link.usb.vendorId), productId: hex(board.link.usb.productId) },
     stackBytes: memory?.stackBytes ?? 0,
@@ -52,6 +55,8 @@ export function boardBudget(plan: Plan, board: Board): Budget | undefined {
     flashBytes: board.memory.flash.bytes,
     ramBytes: board.memory.ram.bytes,
     stackBytes: board.memory.stackBytes,
+    programFlashBytes: board.memory.program.flashBytes,
+    programRamBytes: board.memory.program.ramBytes,
   });
 }
 
@@ -74,6 +79,19 @@ function defaultWeights(board: Board): 'incbin' | 'array' {
   return board.memory !== null || process.platform === 'linux' ? 'incbin' : 'array';
 }
 
+/** Folders of firmware-templates/ports/ that a board's firmware is made of; files of later ones replace those of earlier ones. */
+function portFolders(board: Board): string[] {
+  if (board.memory === null) return [board.port];
+  const core = CORE_FOLDERS.filter(({ begins }) => board.core.startsWith(begins));
+  return ['bare_metal', ...core.map(({ folder }) => folder), board.port];
+}
+
+/** What ports of boards with such a core share. */
+const CORE_FOLDERS = [
+  { begins: 'cortex-m', folder: 'cortex_m' },
+  { begins: 'riscv', folder: 'riscv' },
+] as const;
+
 /** All files of a project, by path in its folder. */
 export function projectFiles(plan: Plan, board: Board, options: ProjectOptions = {}): Files {
   const files = emitLibrary(plan, {
@@ -83,16 +101,12 @@ export function projectFiles(plan: Plan, board: Board, options: ProjectOptions =
   const view = boardView(board);
   files.set('board_config.h', renderTemplate('ports/board_config.h.hbs', view));
   for (const [path, content] of copiedFiles('app', 'app/')) files.set(path, content);
-  if (board.memory !== null) {
-    const shared = ['bare_metal', ...(board.core.startsWith('cortex-m') ? ['cortex_m'] : [])];
-    for (const folder of shared) {
-      for (const [path, content] of copiedFiles(`ports/${folder}`, 'port/')) files.set(path, content);
-    }
-  }
-  for (const [path, content] of copiedFiles(`ports/${board.port}`, 'port/')) files.set(path, content);
-  for (const name of readdirSync(join(TEMPLATES, 'ports', board.port)).sort()) {
-    if (name.endsWith('.hbs')) {
-      files.set(`port/${name.slice(0, -'.hbs'.length)}`, renderTemplate(`ports/${board.port}/${name}`, view));
+  for (const folder of portFolders(board)) {
+    for (const [path, content] of copiedFiles(`ports/${folder}`, 'port/')) files.set(path, content);
+    for (const name of readdirSync(join(TEMPLATES, 'ports', folder)).sort()) {
+      if (name.endsWith('.hbs')) {
+        files.set(`port/${name.slice(0, -'.hbs'.length)}`, renderTemplate(`ports/${folder}/${name}`, view));
+      }
     }
   }
   return files;

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /**
- * Runs an ELF file on one of QEMU's Arm boards and bridges its first UART to a pseudo-terminal, so that the harness opens
+ * Runs an ELF file on one of QEMU's boards and bridges its first UART to a pseudo-terminal, so that the harness opens
  * it as it would open the board.
  *
- *   node qemu-process.js MACHINE PROGRAM.elf
+ *   node qemu-process.js CORE MACHINE PROGRAM.elf
  *
+ * CORE is the board's, as its description names it; by it the right one of QEMU's programs is taken.
  * Prints one line of JSON, {"pty":"/dev/pts/N"}, once the board runs, and serves until stdin closes. What QEMU says goes
  * to stderr.
  */
@@ -12,7 +13,7 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { QEMU, QEMU_MISSING, qemuArguments } from './qemu.js';
+import { qemuArguments, qemuFor, qemuMissing } from './qemu.js';
 import { openTerminal } from './terminal.js';
 
 function fail(why: string): never {
@@ -20,15 +21,18 @@ function fail(why: string): never {
   process.exit(1);
 }
 
-function main(machine: string | undefined, program: string | undefined): void {
-  if (machine === undefined || program === undefined) fail('usage: qemu-process MACHINE PROGRAM.elf');
+function main(core: string | undefined, machine: string | undefined, program: string | undefined): void {
+  if (core === undefined || machine === undefined || program === undefined) {
+    fail('usage: qemu-process CORE MACHINE PROGRAM.elf');
+  }
+  const emulator = qemuFor(core);
   try {
     accessSync(program, constants.R_OK);
   } catch (error) {
     fail(`${program} cannot be read: ${(error as Error).message}`);
   }
   // Node makes its pipes of sockets, which go both ways.
-  const qemu = spawn(QEMU, qemuArguments(machine, program), { stdio: ['pipe', 'pipe', 'inherit', 'pipe'] });
+  const qemu = spawn(emulator.program, qemuArguments(emulator, machine, program), { stdio: ['pipe', 'pipe', 'inherit', 'pipe'] });
   const uart = qemu.stdio[3] as Duplex;
   process.on('exit', () => qemu.kill('SIGKILL'));
   let stopping = false;
@@ -41,10 +45,10 @@ function main(machine: string | undefined, program: string | undefined): void {
   process.stdin.on('end', stop);
   process.stdin.on('error', stop);
   process.stdin.resume();
-  qemu.on('error', (error) => fail('code' in error && error.code === 'ENOENT' ? QEMU_MISSING : error.message));
+  qemu.on('error', (error) => fail('code' in error && error.code === 'ENOENT' ? qemuMissing(emulator) : error.message));
   qemu.on('close', (code, signal) => {
     if (stopping) process.exit(0);
-    fail(`${QEMU} ended (${signal ?? `exit code ${String(code)}`})`);
+    fail(`${emulator.program} ended (${signal ?? `exit code ${String(code)}`})`);
   });
   qemu.stdin!.on('error', () => undefined); // told by its end
 
@@ -57,4 +61,4 @@ function main(machine: string | undefined, program: string | undefined): void {
   qemu.stdout!.resume();
 }
 
-main(process.argv[2], process.argv[3]);
+main(process.argv[2], process.argv[3], process.argv[4]);

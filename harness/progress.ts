@@ -70,3 +70,20 @@ class LineProgress implements Progress {
     this.written = performance.now();
   }
 }
+
+/**
+ * Time left, for a note, by the mean pace so far.
+ *
+ * @param started `performance.now()` of the beginning
+ */
+export function timeLeft(started: number, done: number, total: number): string {
+  const seconds = done === 0 ? Infinity : (((performance.now() - started) / 1000) * (total - done)) / done;
+  return `${formatDuration(seconds)} left`;
+}
+
+/** Rounded up to seconds, minutes or tenths of an hour. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}

@@ -1,5 +1,6 @@
 /** `fsvae-codegen train`: a network from images. */
 
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
 import { positiveInteger } from '../options.js';
@@ -25,12 +26,12 @@ function importFlags({ tau, threshold }: { readonly tau: number; readonly thresh
 async function train(output: Output, flags: TrainFlags): Promise<void> {
   const training = await loadTraining();
   const config = training.readConfig(flags.config);
-  const { channels, imageSize } = config.model;
-  const images = training.openImages(flags.data, 'train', {
-    channels,
-    size: imageSize,
-    ...(flags.limit === undefined ? {} : { limit: flags.limit }),
-  });
+  const { channels, imageSize: size } = config.model;
+  const limited = flags.limit === undefined ? {} : { limit: flags.limit };
+  const images = training.openImages(flags.data, 'train', { channels, size, ...limited });
+  // Whoever measures with an autoencoder compares with the test images' latents: they must be there before hours are spent.
+  const measured =
+    config.kind === 'autoencoder' ? training.openImages(flags.data, 'test', { channels, size }) : undefined;
   let interrupted = false;
   const interrupt = (): void => void (interrupted = true);
   process.once('SIGINT', interrupt);
@@ -40,9 +41,7 @@ async function train(output: Output, flags: TrainFlags): Promise<void> {
       images,
       out: flags.out,
       resume: flags.resume === true,
-      ...(flags.from === undefined
-        ? {}
-        : { from: training.readTrainedNetwork(readCheckpoint(flags.from), config.neuron) }),
+      ...(flags.from === undefined ? {} : { from: training.readNetwork(readCheckpoint(flags.from), config) }),
       ...(flags.steps === undefined ? {} : { steps: flags.steps }),
       stream: output.stderr,
       say: (line) => output.say(line),
@@ -50,7 +49,14 @@ async function train(output: Output, flags: TrainFlags): Promise<void> {
     });
     output.say(`${position.step} steps done, ${imagesPerSecond.toFixed(1)} images/s; the network: ${networkPath}`);
     if (!finished) output.say('not all epochs are done: the same command with --resume goes on');
-    output.say(`Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron)}`);
+    if (config.kind === 'fsvae') {
+      output.say(`Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron)}`);
+    }
+    if (measured !== undefined) {
+      const path = join(flags.out, training.RUN_FILES.statistics);
+      training.writeStatistics(path, training.readAutoencoder(readCheckpoint(networkPath)), measured);
+      output.say(`mean and covariance of the test images' latents: ${path}`);
+    }
   } finally {
     process.off('SIGINT', interrupt);
   }

@@ -36,10 +36,16 @@ function versionOf(program: string, argument: string): string | undefined {
   return run.status === 0 ? run.stdout.split('\n')[0].trim() : undefined;
 }
 
+/** Debian's packages of compilers that are not called like their program. */
+const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
+  'arm-none-eabi-gcc': 'gcc-arm-none-eabi',
+  'riscv64-unknown-elf-gcc': 'gcc-riscv64-unknown-elf',
+};
+
 /** How to get a compiler that is not there. */
 function installHint(kind: Toolchain['kind'], program: string): string {
   if (kind === 'zig') return 'run npm ci without --omit=optional, for it comes with the optional packages';
-  const debian = program === 'arm-none-eabi-gcc' ? 'gcc-arm-none-eabi' : kind;
+  const debian = DEBIAN_PACKAGES[program] ?? kind;
   return `install it (Debian: apt-get install ${debian})`;
 }
 

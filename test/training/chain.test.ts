@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
 import { imageBatch } from '../../training/data/image-set.js';
 import { openImages } from '../../training/data/open.js';
@@ -48,7 +47,8 @@ describe('from pixels to generated C', function () {
     const { bitExact, done } = JSON.parse(drawn) as { bitExact: boolean; done: number };
     expect([bitExact, done]).to.deep.equal([true, 8]);
     const scores = succeeds('eval', 'run/model.safetensors', '-d', 'data', '--json');
-    const { images, floatMse, integerMse } = JSON.parse(scores) as Record<string, number>;
+    const { images, rows } = JSON.parse(scores) as { images: number; rows: { reconstruction: number }[] };
+    const [floatMse, integerMse] = rows.map(({ reconstruction }) => reconstruction);
     expect(images).to.equal(upTo16.length);
     // Better than knowing nothing: one grey for all.
     const pixels = imageBatch(openImages(join(folder, 'data'), 'test', { channels: 1, size: 8 }), upTo16);
@@ -72,13 +72,8 @@ describe('from pixels to generated C', function () {
     ],
     [['train', '-c', 'config.json', '-d', 'none', '-o', 'x'], EXIT_CODES.usage, /--data "none" is no folder/],
     [['train', '-c', 'config.json', '-d', 'data', '-o', 'x', '--resume'], EXIT_CODES.usage, /to resume from/],
-    [
-      ['eval', join(PACKAGE_ROOT, 'models/tiny/tiny.safetensors'), '-d', 'data'],
-      EXIT_CODES.input,
-      /holds no encoder\.0\.weight/,
-    ],
   ] as const) {
-    it(`fsvae-codegen ${args.join(' ').replace(PACKAGE_ROOT, '.')}: one line, exit code ${code}`, () => {
+    it(`fsvae-codegen ${args.join(' ')}: one line, exit code ${code}`, () => {
       const { code: actual, err } = run(...args);
       const lines = err.trimEnd().split('\n');
       expect(lines[lines.length - 1])

@@ -19,7 +19,7 @@ import { Fsvae } from '../../training/model/fsvae.js';
 import { createParameters } from '../../training/model/parameters.js';
 import { AdamW, learningRateAt } from '../../training/train/adamw.js';
 import { readRun, writeWhole } from '../../training/train/checkpoint.js';
-import { readTrainedNetwork, type TrainedNetwork } from '../../training/train/evaluate.js';
+import { readTrainedNetwork, type TrainedNetwork } from '../../training/train/trained-network.js';
 import { train, type TrainResult } from '../../training/train/trainer.js';
 import { writeMadeImages } from './made-images.js';
 

@@ -14,8 +14,9 @@ function real(low: number, high: number) {
   return z.number(error).min(low, error).max(high, error);
 }
 
-const model = z
-  .strictObject({
+/** What every network has. @param latentChannels the default */
+function imageModel(latentChannels: number) {
+  return {
     /** 1 (grey) or 3 (RGB). */
     channels: integer(1, 3).default(1),
     /** Pixels a side; the bottom map has imageSize / 2^(number of hidden channels). */
@@ -23,20 +24,31 @@ const model = z
     /** Of the encoder, from the image down; the decoder has them in reverse. */
     hiddenChannels: z.array(integer(1, 1024)).min(1).max(7).default([32, 64, 128, 256]),
     /** C. */
-    latentChannels: integer(1, 1024).default(128),
+    latentChannels: integer(1, 1024).default(latentChannels),
+  };
+}
+
+function checkImageModel(
+  { channels, imageSize, hiddenChannels }: { channels: number; imageSize: number; hiddenChannels: readonly number[] },
+  context: { addIssue(issue: { code: 'custom'; path: string[]; message: string }): void },
+): void {
+  const step = 2 ** hiddenChannels.length;
+  if (imageSize % step !== 0) {
+    const message = `must be a multiple of ${step}: each of ${hiddenChannels.length} hidden layers halves it`;
+    context.addIssue({ code: 'custom', path: ['imageSize'], message });
+  }
+  if (channels === 2) context.addIssue({ code: 'custom', path: ['channels'], message: 'must be 1 or 3' });
+}
+
+const model = z
+  .strictObject({
+    ...imageModel(128),
     /** k: outputs of posterior and prior that one latent spike is chosen from. */
     choices: integer(1, 256).default(20),
     /** T. */
     timeSteps: integer(1, 32).default(16),
   })
-  .superRefine(({ channels, imageSize, hiddenChannels }, context) => {
-    const step = 2 ** hiddenChannels.length;
-    if (imageSize % step !== 0) {
-      const message = `must be a multiple of ${step}: each of ${hiddenChannels.length} hidden layers halves it`;
-      context.addIssue({ code: 'custom', path: ['imageSize'], message });
-    }
-    if (channels === 2) context.addIssue({ code: 'custom', path: ['channels'], message: 'must be 1 or 3' });
-  });
+  .superRefine(checkImageModel);
 
 const neuron = z.strictObject({
   /** Leak: u[t] = tau * u[t-1] * (1 - o[t-1]) + x[t]. */
@@ -77,24 +89,30 @@ const optimizer = z.strictObject({
   epsilon: real(1e-12, 1e-2).default(1e-8),
 });
 
-const schema = z
+/** How anything is trained. */
+const training = {
+  optimizer: optimizer.prefault({}),
+  batchSize: integer(2, 4096).default(250),
+  epochs: integer(1, 100_000).default(150),
+  /** Mirror half of the images, as the paper does for CIFAR10 and CelebA. */
+  flips: z.boolean().default(false),
+  seed: integer(0, Number.MAX_SAFE_INTEGER).default(0),
+};
+
+const fsvae = z
   .strictObject({
+    kind: z.literal('fsvae').default('fsvae'),
     model: model.prefault({}),
     neuron: neuron.prefault({}),
     loss: loss.prefault({}),
     /** null: always the posterior's spikes (teacher forcing). */
     scheduledSampling: scheduledSampling.nullable().prefault({}),
-    optimizer: optimizer.prefault({}),
-    batchSize: integer(2, 4096).default(250),
-    epochs: integer(1, 100_000).default(150),
     /** First epochs with fewer time steps, which cost less: each entry's steps hold before epoch `until`. */
     curriculum: z
       .array(z.strictObject({ until: integer(1, 100_000), timeSteps: integer(1, 32) }))
       .max(16)
       .default([]),
-    /** Mirror half of the images, as the paper does for CIFAR10 and CelebA. */
-    flips: z.boolean().default(false),
-    seed: integer(0, Number.MAX_SAFE_INTEGER).default(0),
+    ...training,
   })
   .superRefine(({ model: { timeSteps }, curriculum }, context) => {
     curriculum.forEach((stage, i) => {
@@ -108,23 +126,63 @@ const schema = z
     });
   });
 
-export type TrainingConfig = z.infer<typeof schema>;
+/** Networks without spikes to compare with: no neurons, no time, no choices. */
+function baseline<K extends string>(kind: K, latentChannels: number) {
+  return z.strictObject({
+    kind: z.literal(kind),
+    model: z.strictObject(imageModel(latentChannels)).superRefine(checkImageModel).prefault({}),
+    ...training,
+  });
+}
+
+/** By kind: the FSVAE, the ANN VAE of Table 1, and the autoencoder in whose latent the Fréchet distance is measured. */
+const SCHEMAS = { fsvae, vae: baseline('vae', 128), autoencoder: baseline('autoencoder', 64) } as const;
+
+/** Of an FSVAE. */
+export type TrainingConfig = z.infer<typeof fsvae>;
 export type ModelShape = TrainingConfig['model'];
+export type BaselineConfig = z.infer<(typeof SCHEMAS)['vae' | 'autoencoder']>;
+export type BaselineShape = BaselineConfig['model'];
+/** Of any network. */
+export type NetworkConfig = TrainingConfig | BaselineConfig;
+export type NetworkKind = NetworkConfig['kind'];
+
+function kindOf(value: unknown): string {
+  const kind = typeof value === 'object' && value !== null ? (value as { kind?: unknown }).kind : undefined;
+  return kind === undefined ? 'fsvae' : String(kind);
+}
 
 /**
  * @param value of JSON; fields that are absent have the paper's values
  * @param source path for messages
- * @throws FsvaeError `input`, one line: every field that is out of range, with its limits
+ * @throws FsvaeError `input`, one line: every field that is out of range, with its limits, or that the kind does not have
  */
-export function parseConfig(value: unknown, source: string): TrainingConfig {
-  const parsed = schema.safeParse(value);
+export function parseNetworkConfig(value: unknown, source: string): NetworkConfig {
+  const kind = kindOf(value);
+  const refuse = (problems: string): never => {
+    throw new FsvaeError('input', `${source}: ${problems}; docs/training.md lists the fields`);
+  };
+  if (!Object.hasOwn(SCHEMAS, kind)) refuse(`kind: must be one of ${Object.keys(SCHEMAS).join(', ')}`);
+  const parsed = SCHEMAS[kind as NetworkKind].safeParse(value);
   if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
-  throw new FsvaeError('input', `${source}: ${problems.join('; ')}; docs/training.md lists the fields`);
+  return refuse(
+    parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`).join('; '),
+  );
 }
 
-/** @throws FsvaeError `usage` when it cannot be read, `input` when it is no JSON or out of range */
-export function readConfig(path: string): TrainingConfig {
+/** As parseNetworkConfig, for an FSVAE. */
+export function parseConfig(value: unknown, source: string): TrainingConfig {
+  const config = parseNetworkConfig(value, source);
+  if (config.kind === 'fsvae') return config;
+  throw new FsvaeError('input', `${source}: kind: must be fsvae here, not ${config.kind}`);
+}
+
+/**
+ * What a config file holds, unchecked: JSON.
+ *
+ * @throws FsvaeError `usage` when it cannot be read, `input` when it is no JSON
+ */
+export function readConfigValue(path: string): unknown {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -134,18 +192,21 @@ export function readConfig(path: string): TrainingConfig {
       `${path}: cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown reason'})`,
     );
   }
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     throw new FsvaeError('input', `${path}: is not JSON`);
   }
-  return parseConfig(value, path);
 }
 
-/** What training/config/schema.json holds: the fields, defaults and limits for readers in other languages. */
+/** @throws FsvaeError as readConfigValue, and `input` when it is out of range */
+export function readConfig(path: string): NetworkConfig {
+  return parseNetworkConfig(readConfigValue(path), path);
+}
+
+/** What training/config/schema.json holds, of an FSVAE: the fields, defaults and limits for readers in other languages. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(schema, { io: 'input' });
+  return z.toJSONSchema(fsvae, { io: 'input' });
 }
 
 /** T of an epoch, counted from 0. */

@@ -3,6 +3,8 @@
  * with the channel running fastest: element (t * M + m), channel m mod channels.
  */
 
+import { batchNormBackward, type Moments, type NormGradients } from './batch-norm.js';
+
 export interface NeuronShape {
   /** T. */
   readonly steps: number;
@@ -19,28 +21,6 @@ export interface NeuronConstants {
   readonly threshold: number;
   /** The surrogate derivative is `height` where |u - centre| < halfWidth, else 0. */
   readonly surrogate: { readonly centre: number; readonly halfWidth: number; readonly height: number };
-}
-
-/** Mean and biased variance of each channel over batch, space and time. */
-export interface Moments {
-  readonly mean: Float64Array;
-  readonly variance: Float64Array;
-}
-
-/** Sums in double precision, in which the square of a float32 is exact. */
-export function channelMoments(x: Float32Array, channels: number): Moments {
-  const sum = new Float64Array(channels);
-  const squares = new Float64Array(channels);
-  for (let at = 0; at < x.length; at += channels) {
-    for (let c = 0; c < channels; c++) {
-      const value = x[at + c];
-      sum[c] += value;
-      squares[c] += value * value;
-    }
-  }
-  const rows = x.length / channels;
-  const mean = sum.map((total) => total / rows);
-  return { mean, variance: squares.map((total, c) => Math.max(0, total / rows - mean[c] * mean[c])) };
 }
 
 /**
@@ -85,14 +65,6 @@ export function lifForward(
   return count;
 }
 
-/** tdBN in training, y = gain * (x - mean) * inverse + beta, and what flows back through it and the neurons. */
-export interface NeuronGradients {
-  /** Sum over everything of the current's gradient, by channel: the gradient of beta. */
-  readonly beta: Float64Array;
-  /** Sum of the current's gradient times the normalised input: the gradient of gamma, but for the constant in gain. */
-  readonly normalised: Float64Array;
-}
-
 /**
  * Backward through LIF, the reset path (1 - o[t-1]) included as in the authors' code, and through tdBN with batch statistics.
  *
@@ -110,14 +82,14 @@ export function lifBackward(
   spikeCost: number,
   membranes: Float32Array,
   x: Float32Array,
-  { mean }: Moments,
+  moments: Moments,
   inverse: Float64Array,
   gain: Float64Array,
-  { steps, neurons, channels, constantInput }: NeuronShape,
+  { steps, neurons, constantInput }: NeuronShape,
   { tau, threshold, surrogate }: NeuronConstants,
   later: Float32Array,
   dx: Float32Array,
-): NeuronGradients {
+): NormGradients {
   const { centre, halfWidth } = surrogate;
   const height = Math.fround(surrogate.height);
   const vth = Math.fround(threshold);
@@ -139,27 +111,7 @@ export function lifBackward(
     if (!constantInput) dx.set(later, base);
     else for (let m = 0; m < neurons; m++) dx[m] += later[m];
   }
-  const beta = new Float64Array(channels);
-  const normalised = new Float64Array(channels);
-  for (let block = 0; block < dx.length; block += channels) {
-    for (let c = 0; c < channels; c++) {
-      const d = dx[block + c];
-      beta[c] += d;
-      normalised[c] += d * (x[block + c] - mean[c]);
-    }
-  }
-  for (let c = 0; c < channels; c++) normalised[c] *= inverse[c];
-  const repeats = constantInput ? steps : 1;
-  const rows = (steps * neurons) / channels;
-  const slope = gain.map((value, c) => value * inverse[c]);
-  const offset = beta.map((sum) => (repeats * sum) / rows);
-  const tilt = normalised.map((sum, c) => (repeats * sum * inverse[c]) / rows);
-  for (let block = 0; block < dx.length; block += channels) {
-    for (let c = 0; c < channels; c++) {
-      dx[block + c] = slope[c] * (dx[block + c] - offset[c] - (x[block + c] - mean[c]) * tilt[c]);
-    }
-  }
-  return { beta, normalised };
+  return batchNormBackward(dx, x, moments, inverse, gain, constantInput ? steps : 1);
 }
 
 /** Sum over t of coefficients[t] * x[t]: the output membrane of neurons that never fire (paper eq. 21). */

@@ -21,6 +21,16 @@ export interface Synapses {
   weightGradient(x: tf.Tensor, d: tf.Tensor): Float32Array;
 }
 
+/** The order that changes nothing. */
+export function upTo(count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => i);
+}
+
+/** Features of a map flattened channel last, as their indices in one flattened channel first. */
+export function channelLastOrder(channels: number, pixels: number): Uint32Array {
+  return Uint32Array.from({ length: channels * pixels }, (_, i) => (i % channels) * pixels + Math.floor(i / channels));
+}
+
 /** (rows, columns) to (columns, rows), in tiles that fit a cache. */
 function transposed(x: Float32Array, rows: number, columns: number, into: Float32Array): void {
   const TILE = 32;

@@ -11,13 +11,16 @@ import type { TrainingConfig } from '../config/config.js';
 import { meanOfChoices, pick, spreadToChoices } from '../engine/choices.js';
 import { type NeuronConstants, weightedTimeSpread, weightedTimeSum } from '../engine/neurons.js';
 import {
+  channelLastOrder,
   ConvolutionSynapses,
   LinearSynapses,
   ReadoutSynapses,
   TransposedConvolutionSynapses,
+  upTo,
 } from '../engine/synapses.js';
 import { allocate, scoped, upload, values } from '../engine/wasm.js';
 import type { Draws } from './draws.js';
+import { requireFiniteGradients } from './finite.js';
 import { distance, distanceWeight } from './loss.js';
 import { bottomSize, type Parameters, readoutCoefficients } from './parameters.js';
 import { type Mode, NotFinite, SpikingLayer } from './spiking-layer.js';
@@ -55,15 +58,6 @@ export interface Reconstruction extends Losses {
 function neuronConstants({ neuron: { tau, threshold, surrogate, width } }: TrainingConfig): NeuronConstants {
   const centre = surrogate === 'authors' ? 0 : threshold;
   return { tau, threshold, surrogate: { centre, halfWidth: width / 2, height: 1 / width } };
-}
-
-function upTo(count: number): Uint32Array {
-  return Uint32Array.from({ length: count }, (_, i) => i);
-}
-
-/** Features of a map flattened channel last, as their indices in one flattened channel first. */
-function channelLastOrder(channels: number, pixels: number): Uint32Array {
-  return Uint32Array.from({ length: channels * pixels }, (_, i) => (i % channels) * pixels + Math.floor(i / channels));
 }
 
 /** What an image is made of in a pass that backward follows. */
@@ -126,7 +120,8 @@ export class Fsvae {
     this.readout = new ReadoutSynapses(hiddenChannels[0], channels);
   }
 
-  private get layers(): SpikingLayer[] {
+  /** In the order in which a reconstruction runs them. */
+  get layers(): readonly SpikingLayer[] {
     return [...this.encoder, this.beforeLatent, ...this.posterior, ...this.prior, this.decoderInput, ...this.decoder];
   }
 
@@ -330,9 +325,7 @@ export class Fsvae {
         dLatent = this.encoder[i].backward(dLatent, gradients, 'input')!;
       }
       this.encoder[0].backward(dLatent, gradients, 'nothing');
-      for (const [name, gradient] of gradients) {
-        if (!gradient.every((value) => Number.isFinite(value))) throw new NotFinite(`the gradients of ${name}`);
-      }
+      requireFiniteGradients(gradients);
       return { ...losses, gradients };
     });
   }

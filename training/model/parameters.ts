@@ -12,26 +12,36 @@ export interface NamedArray {
   readonly data: Float32Array;
 }
 
-/** A spiking layer's tensors. */
+/** The tensors of a network, as the trainer sees them. */
+export interface NetworkTensors {
+  /** What the optimiser changes, in a fixed order. */
+  readonly trained: readonly NamedArray[];
+  /** What training keeps without a gradient: running estimates of batch normalisation. */
+  readonly running: readonly NamedArray[];
+  /** What the network's state_dict holds besides. */
+  readonly constants: readonly NamedArray[];
+}
+
+/** Tensors of a layer with batch normalisation. */
 export interface LayerParameters {
   readonly name: string;
   readonly weight: NamedArray;
   readonly bias: NamedArray;
-  /** tdBN: gamma, beta and the running estimates. */
+  /** Of the normalisation: gamma, beta and the running estimates. */
   readonly gamma: NamedArray;
   readonly beta: NamedArray;
   readonly runningMean: NamedArray;
   readonly runningVariance: NamedArray;
 }
 
-/** The last layer has no tdBN. */
+/** Tensors of a layer without: the last one. */
 export interface ReadoutParameters {
   readonly name: string;
   readonly weight: NamedArray;
   readonly bias: NamedArray;
 }
 
-export interface Parameters {
+export interface Parameters extends NetworkTensors {
   readonly encoder: readonly LayerParameters[];
   readonly beforeLatent: LayerParameters;
   readonly prior: readonly LayerParameters[];
@@ -39,14 +49,10 @@ export interface Parameters {
   readonly decoderInput: LayerParameters;
   readonly decoder: readonly LayerParameters[];
   readonly readout: ReadoutParameters;
-  /** What the optimiser changes, in a fixed order. */
-  readonly trained: readonly NamedArray[];
-  /** What training keeps without a gradient: tdBN's running estimates. */
-  readonly running: readonly NamedArray[];
 }
 
 /** Collects tensors and draws their first values; each has a sequence of its own. */
-class Builder {
+export class Builder {
   readonly trained: NamedArray[] = [];
   readonly running: NamedArray[] = [];
 
@@ -78,19 +84,20 @@ class Builder {
     };
   }
 
-  layer(name: string, shape: readonly number[], outputs: number): LayerParameters {
+  /** @param norm name of its normalisation */
+  layer(name: string, shape: readonly number[], outputs: number, norm = `${name}.bn`): LayerParameters {
     return {
       ...this.readout(name, shape, outputs),
-      gamma: this.add(this.trained, `${name}.bn.weight`, [outputs], 1),
-      beta: this.add(this.trained, `${name}.bn.bias`, [outputs], 0),
-      runningMean: this.add(this.running, `${name}.bn.running_mean`, [outputs], 0),
-      runningVariance: this.add(this.running, `${name}.bn.running_var`, [outputs], 1),
+      gamma: this.add(this.trained, `${norm}.weight`, [outputs], 1),
+      beta: this.add(this.trained, `${norm}.bias`, [outputs], 0),
+      runningMean: this.add(this.running, `${norm}.running_mean`, [outputs], 0),
+      runningVariance: this.add(this.running, `${norm}.running_var`, [outputs], 1),
     };
   }
 }
 
 /** Width of the bottom map in pixels. */
-export function bottomSize({ imageSize, hiddenChannels }: ModelShape): number {
+export function bottomSize({ imageSize, hiddenChannels }: Pick<ModelShape, 'imageSize' | 'hiddenChannels'>): number {
   return imageSize / 2 ** hiddenChannels.length;
 }
 
@@ -125,6 +132,7 @@ export function createParameters(shape: ModelShape, seed: number): Parameters {
     readout,
     trained: build.trained,
     running: build.running,
+    constants: constantTensors(shape),
   };
 }
 
@@ -134,7 +142,7 @@ export function readoutCoefficients(timeSteps: number): Float32Array {
 }
 
 /** What the authors' state_dict holds besides weights and running estimates. */
-export function constantTensors({ latentChannels, timeSteps }: ModelShape): NamedArray[] {
+function constantTensors({ latentChannels, timeSteps }: ModelShape): NamedArray[] {
   const zeros = new Float32Array(latentChannels);
   return [
     { name: 'prior.initial_input', shape: [1, latentChannels, 1], data: zeros },

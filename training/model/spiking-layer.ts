@@ -1,21 +1,12 @@
 /** Synapses, tdBN and LIF neurons: one layer of the network, forward and backward. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  channelMoments,
-  lifBackward,
-  lifForward,
-  type Moments,
-  type NeuronConstants,
-  type NeuronShape,
-} from '../engine/neurons.js';
-import type { Synapses } from '../engine/synapses.js';
+import { lifBackward, lifForward, type NeuronConstants, type NeuronShape } from '../engine/neurons.js';
+import type { Moments } from '../engine/batch-norm.js';
+import { type Synapses, upTo } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
-import type { LayerParameters, NamedArray } from './parameters.js';
-
-/** Zheng et al. 2021, as the authors' code has it. */
-const EPSILON = 1e-5;
-const MOMENTUM = 0.1;
+import { BatchNorm } from './batch-norm.js';
+import type { LayerParameters } from './parameters.js';
 
 /** `train`: batch statistics, and the running ones follow. `evaluate`: running statistics. */
 export type Mode = 'train' | 'evaluate';
@@ -65,9 +56,12 @@ const oneStep = new Scratch();
 
 export class SpikingLayer {
   private readonly membranes = new Scratch();
+  private readonly norm: BatchNorm;
   private kept: Kept | undefined;
   /** How many the last forward pass gave. */
   spikes = 0;
+  /** Sees what each forward pass takes and gives, to count it; neither may be kept. */
+  observe: ((input: tf.Tensor, spikes: tf.Tensor, steps: number) => void) | undefined;
 
   /**
    * @param alpha of tdBN: 2 in prior and posterior, else 1
@@ -76,10 +70,13 @@ export class SpikingLayer {
   constructor(
     readonly parameters: LayerParameters,
     private readonly synapses: Synapses,
-    private readonly alpha: number,
+    alpha: number,
     private readonly constants: NeuronConstants,
-    private readonly order: ArrayLike<number> = Uint32Array.from(parameters.bias.data, (_, i) => i),
-  ) {}
+    order: ArrayLike<number> = upTo(parameters.bias.data.length),
+  ) {
+    // Zheng et al. 2021, as the authors' code has it.
+    this.norm = new BatchNorm(parameters, alpha * constants.threshold, order);
+  }
 
   get name(): string {
     return this.parameters.name;
@@ -90,31 +87,11 @@ export class SpikingLayer {
     this.synapses.load(this.parameters.weight.data);
   }
 
-  private at({ data }: NamedArray, channel: number): number {
-    return data[this.order[channel]];
-  }
-
   /** @returns spikes, 0 or 1, (steps * batch, ...) @throws NotFinite */
   forward(input: tf.Tensor, { steps, mode, constantInput = false, keep = false, residue }: ForwardOptions): tf.Tensor {
     const current = this.synapses.forward(input);
     const channels = current.shape[current.rank - 1]!;
-    const { beta, bias, runningMean, runningVariance } = this.parameters;
-    const gain = this.gain();
-    const scale = new Float32Array(channels);
-    const shift = new Float32Array(channels);
-    const inverse = new Float64Array(channels);
-    let moments: Moments | undefined;
-    if (mode === 'train') {
-      // The bias is left out: tdBN subtracts it again. Only the running mean must know of it.
-      moments = channelMoments(values(current), channels);
-      this.follow(moments, (constantInput ? steps : 1) * (current.size / channels));
-    }
-    for (let c = 0; c < channels; c++) {
-      const mean = moments?.mean[c] ?? this.at(runningMean, c) - this.at(bias, c);
-      inverse[c] = 1 / Math.sqrt((moments?.variance[c] ?? this.at(runningVariance, c)) + EPSILON);
-      scale[c] = gain[c] * inverse[c];
-      shift[c] = this.at(beta, c) - gain[c] * inverse[c] * mean;
-    }
+    const { scale, shift, inverse, moments } = this.norm.forward(values(current), mode, constantInput ? steps : 1);
     // Batch statistics see every current, so these see whatever is wrong.
     if (![scale, shift].every((list) => list.every((value) => Number.isFinite(value)))) {
       throw new NotFinite(`the currents of ${this.name}`);
@@ -138,26 +115,8 @@ export class SpikingLayer {
     } else {
       current.dispose();
     }
+    this.observe?.(input, spikes, steps);
     return spikes;
-  }
-
-  /** alpha * threshold * gamma, by channel. */
-  private gain(): Float64Array {
-    const { gamma } = this.parameters;
-    return Float64Array.from(gamma.data, (_, c) => this.alpha * this.constants.threshold * this.at(gamma, c));
-  }
-
-  /** The running estimates take a tenth of what this batch has: its variance without bias. */
-  private follow({ mean, variance }: Moments, rows: number): void {
-    const { bias, runningMean, runningVariance } = this.parameters;
-    const follow = (running: NamedArray, c: number, value: number): void => {
-      const i = this.order[c];
-      running.data[i] = Math.fround(MOMENTUM * value) + Math.fround((1 - MOMENTUM) * running.data[i]);
-    };
-    for (let c = 0; c < mean.length; c++) {
-      follow(runningMean, c, mean[c] + this.at(bias, c));
-      follow(runningVariance, c, (variance[c] * rows) / (rows - 1));
-    }
   }
 
   /**
@@ -175,7 +134,6 @@ export class SpikingLayer {
     spikeCost = 0,
   ): tf.Tensor | undefined {
     const { input, current, membranes, moments, inverse, shape } = this.kept!;
-    const { weight, bias, gamma, beta } = this.parameters;
     const d = allocate(current.shape);
     const found = lifBackward(
       values(dSpikes),
@@ -184,7 +142,7 @@ export class SpikingLayer {
       values(current),
       moments,
       inverse,
-      this.gain(),
+      this.norm.gain(),
       shape,
       this.constants,
       oneStep.take(shape.neurons),
@@ -192,16 +150,8 @@ export class SpikingLayer {
     );
     tf.dispose([dSpikes, current]);
     this.kept = undefined;
-    const dGamma = new Float32Array(shape.channels);
-    const dBeta = new Float32Array(shape.channels);
-    for (let c = 0; c < shape.channels; c++) {
-      dGamma[this.order[c]] = this.alpha * this.constants.threshold * found.normalised[c];
-      dBeta[this.order[c]] = found.beta[c];
-    }
-    gradients.set(gamma.name, dGamma);
-    gradients.set(beta.name, dBeta);
-    gradients.set(bias.name, new Float32Array(shape.channels)); // exactly: tdBN subtracts the bias
-    gradients.set(weight.name, this.synapses.weightGradient(input, d));
+    this.norm.putGradients(found, gradients);
+    gradients.set(this.parameters.weight.name, this.synapses.weightGradient(input, d));
     const dInput = wanted === 'input' ? this.synapses.backward(d) : undefined;
     d.dispose();
     return dInput;

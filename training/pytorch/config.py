@@ -55,8 +55,8 @@ def _check(value, rule, path, problems):
         return int(value) if whole and _is_number(value) and value == value // 1 else value
     if kind == "boolean" and not isinstance(value, bool):
         problems.append(f"{where}: must be true or false")
-    if kind == "string" and value not in rule.get("enum", [value]):
-        problems.append(f"{where}: must be one of {', '.join(rule['enum'])}")
+    if kind == "string" and value not in rule.get("enum", [rule.get("const", value)]):
+        problems.append(f"{where}: must be one of {', '.join(rule.get('enum') or [rule['const']])}")
     return value
 
 

@@ -8,8 +8,8 @@ import { basename, dirname } from 'node:path';
 import { readBytes } from '../../codegen/checkpoint/file.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { encodeSafetensors, parseSafetensors, type Tensor } from '../../runtime-ts/safetensors.js';
-import { parseConfig, type TrainingConfig } from '../config/config.js';
-import { constantTensors, type NamedArray, type Parameters } from '../model/parameters.js';
+import { type NetworkConfig, parseNetworkConfig } from '../config/config.js';
+import type { NamedArray, NetworkTensors } from '../model/parameters.js';
 import type { AdamW } from './adamw.js';
 
 const FORMAT = 'fsvae-training';
@@ -29,20 +29,20 @@ function floats({ shape, data }: NamedArray): Tensor {
   return { dtype: 'F32', shape, data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) };
 }
 
-function networkTensors(parameters: Parameters, config: TrainingConfig): Map<string, Tensor> {
-  const arrays = [...parameters.trained, ...parameters.running, ...constantTensors(config.model)];
+function networkTensors({ trained, running, constants }: NetworkTensors): Map<string, Tensor> {
+  const arrays = [...trained, ...running, ...constants];
   return new Map(arrays.map((array) => [array.name, floats(array)]));
 }
 
 /** Everything that the run needs to go on. @param images fingerprint of what it is trained on */
 export function encodeRun(
-  config: TrainingConfig,
-  parameters: Parameters,
+  config: NetworkConfig,
+  parameters: NetworkTensors,
   optimizer: AdamW,
   position: RunPosition,
   images: string,
 ): Uint8Array {
-  const tensors = networkTensors(parameters, config);
+  const tensors = networkTensors(parameters);
   parameters.trained.forEach(({ name, shape }, i) => {
     const { first, second } = optimizer.moments[i];
     tensors.set(`optimizer.first.${name}`, floats({ name, shape, data: first }));
@@ -58,11 +58,11 @@ export function encodeRun(
 }
 
 /**
- * The network alone: what `fsvae-codegen quantize` reads, and `load_state_dict` of the authors' FSVAE once
+ * The network alone: what `fsvae-codegen quantize` reads, and `load_state_dict` of the authors' class of its kind once
  * safetensors.torch.load_file has read it.
  */
-export function encodeNetwork(config: TrainingConfig, parameters: Parameters, steps: number): Uint8Array {
-  const tensors = networkTensors(parameters, config);
+export function encodeNetwork(config: NetworkConfig, parameters: NetworkTensors, steps: number): Uint8Array {
+  const tensors = networkTensors(parameters);
   for (const { name } of parameters.running.filter((array) => array.name.endsWith('.running_var'))) {
     const count = BigInt64Array.of(BigInt(steps));
     const data = new Uint8Array(count.buffer);
@@ -76,11 +76,11 @@ export function encodeNetwork(config: TrainingConfig, parameters: Parameters, st
 }
 
 export interface SavedRun {
-  readonly config: TrainingConfig;
+  readonly config: NetworkConfig;
   readonly position: RunPosition;
   readonly images: string;
   /** Fills parameters and moments from the file. @throws FsvaeError `input` naming a tensor that is missing or misshaped */
-  restore(parameters: Parameters, optimizer: AdamW): void;
+  restore(parameters: NetworkTensors, optimizer: AdamW): void;
 }
 
 /** @throws FsvaeError `usage` when there is no such file, `input` when it is damaged or something else */
@@ -106,7 +106,7 @@ export function readRun(path: string): SavedRun {
       return refuse(`its metadata holds no readable ${JSON.stringify(key)}`);
     }
   };
-  const config = parseConfig(json('config'), path);
+  const config = parseNetworkConfig(json('config'), path);
   const position = json('position') as RunPosition;
   const counts = [position?.step, position?.epoch, position?.stepOfEpoch];
   if (!counts.every((count) => Number.isSafeInteger(count) && count >= 0)) refuse('its position is not whole numbers');

@@ -4,18 +4,17 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
-import { type ProgressOptions, startProgress } from '../../harness/progress.js';
+import { formatDuration, type ProgressOptions, startProgress } from '../../harness/progress.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
-import { timeStepsOf, type TrainingConfig } from '../config/config.js';
+import type { NetworkConfig } from '../config/config.js';
 import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
 import { startEngine } from '../engine/wasm.js';
-import { drawStep, drawTrainingChoices } from '../model/draws.js';
-import { Fsvae, type StepResult } from '../model/fsvae.js';
-import { createParameters, type Parameters } from '../model/parameters.js';
+import type { Network, TrainedStep } from '../model/network.js';
+import type { NetworkTensors } from '../model/parameters.js';
 import { NotFinite } from '../model/spiking-layer.js';
 import { AdamW, learningRateAt } from './adamw.js';
-import type { TrainedNetwork } from './evaluate.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
+import { createNetwork, type SavedNetwork } from './networks.js';
 
 /** Files of a run's folder. */
 export const RUN_FILES = {
@@ -23,6 +22,8 @@ export const RUN_FILES = {
   checkpoint: 'checkpoint.safetensors',
   /** The network alone. */
   network: 'model.safetensors',
+  /** Of the test images' latents; beside an autoencoder only, and not written by the trainer. */
+  statistics: 'statistics.safetensors',
   log: 'log.jsonl',
   pictures: 'pictures',
 } as const;
@@ -33,13 +34,13 @@ const PICTURED = 64;
 const PICTURED_RECONSTRUCTIONS = 32;
 
 export interface TrainOptions {
-  readonly config: TrainingConfig;
+  readonly config: NetworkConfig;
   readonly images: ImageSet;
   /** Folder of the run. */
   readonly out: string;
   readonly resume: boolean;
   /** A new run begins with these weights and running statistics instead of random ones: fine-tuning. */
-  readonly from?: TrainedNetwork;
+  readonly from?: SavedNetwork;
   /** Stop once so many steps are done in all, earlier runs of the folder included. */
   readonly steps?: number;
   readonly stream: ProgressOptions['stream'];
@@ -51,6 +52,7 @@ export interface TrainOptions {
 export interface TrainResult {
   readonly position: RunPosition;
   readonly finished: boolean;
+  readonly network: Network;
   readonly networkPath: string;
   /** Over the steps of this call, without pictures and files. */
   readonly imagesPerSecond: number;
@@ -65,12 +67,6 @@ function pictureBytes(values: Float32Array, channels: number, size: number): Uin
       return Math.min(255, Math.max(0, Math.floor(((value + 1) / 2) * 255 + 0.5)));
     }),
   );
-}
-
-function duration(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }
 
 /** One line for each step; on resuming, lines after the checkpoint are dropped: those steps are done again. */
@@ -101,10 +97,14 @@ function stepOf(line: string): number {
   }
 }
 
+/** Tells sets of images apart. */
+export function fingerprint({ count, pixels }: ImageSet): string {
+  return `${count} images, CRC-32 ${crc32(pixels).toString(16).padStart(8, '0')}`;
+}
+
 class Run {
-  readonly parameters: Parameters;
+  readonly network: Network;
   readonly optimizer: AdamW;
-  readonly model: Fsvae;
   position: RunPosition = { step: 0, epoch: 0, stepOfEpoch: 0 };
   private readonly stepsPerEpoch: number;
   /** Of the images: with others a run would go on, but not to the same numbers. */
@@ -121,9 +121,9 @@ class Run {
       );
     }
     this.stepsPerEpoch = Math.floor(images.count / config.batchSize);
-    this.fingerprint = `${images.count} images, CRC-32 ${crc32(images.pixels).toString(16).padStart(8, '0')}`;
+    this.fingerprint = fingerprint(images);
     const path = join(out, RUN_FILES.checkpoint);
-    this.parameters = createParameters(config.model, config.seed);
+    this.network = createNetwork(config, this.stepsPerEpoch);
     if (existsSync(path) !== resume) {
       throw new FsvaeError(
         'usage',
@@ -133,7 +133,7 @@ class Run {
       );
     }
     const saved = resume ? readRun(path) : undefined;
-    this.optimizer = new AdamW(this.parameters.trained, config.optimizer, saved?.position.step);
+    this.optimizer = new AdamW(this.tensors.trained, config.optimizer, saved?.position.step);
     if (saved !== undefined) {
       const other = changedFields(saved.config, config);
       if (other.length > 0) {
@@ -149,27 +149,29 @@ class Run {
             '--limit, or another --out',
         );
       }
-      saved.restore(this.parameters, this.optimizer);
+      saved.restore(this.tensors, this.optimizer);
       this.position = saved.position;
     }
     if (options.from !== undefined) this.beginWith(options.from);
-    this.model = new Fsvae(config, this.parameters);
+  }
+
+  private get tensors(): NetworkTensors {
+    return this.network.tensors;
   }
 
   /** T may be another: no weight depends on it. */
-  private beginWith({ config, parameters }: TrainedNetwork): void {
+  private beginWith({ config, parameters }: SavedNetwork): void {
     if (this.options.resume)
       throw new FsvaeError('usage', '--from begins a run and --resume goes on with one: give one');
-    const { timeSteps } = this.options.config.model;
-    const other = changedFields({ ...config.model, timeSteps }, this.options.config.model);
+    const other = changedFields(config.model, this.options.config.model).filter((field) => field !== 'timeSteps');
     if (other.length > 0) {
       throw new FsvaeError(
         'usage',
         `the network of --from is another one than the config's: model.${other.join(', model.')}`,
       );
     }
-    this.parameters.trained.forEach(({ data }, i) => data.set(parameters.trained[i].data));
-    this.parameters.running.forEach(({ data }, i) => data.set(parameters.running[i].data));
+    this.tensors.trained.forEach(({ data }, i) => data.set(parameters.trained[i].data));
+    this.tensors.running.forEach(({ data }, i) => data.set(parameters.running[i].data));
   }
 
   get totalSteps(): number {
@@ -177,18 +179,16 @@ class Run {
   }
 
   /** One step, and the position after it. */
-  step(): StepResult & { readonly epoch: number; readonly timeSteps: number } {
+  step(): TrainedStep & { readonly epoch: number } {
     const { config, images } = this.options;
     const { seed, batchSize } = config;
     const { epoch, stepOfEpoch, step } = this.position;
-    const timeSteps = timeStepsOf(config, epoch);
     if (this.order?.epoch !== epoch) this.order = { epoch, indices: epochOrder(seed, epoch, images.count) };
     const indices = this.order.indices.subarray(stepOfEpoch * batchSize, (stepOfEpoch + 1) * batchSize);
     const batch = imageBatch(images, indices, config.flips ? flipCoins(seed, step, batchSize) : undefined);
-    const draws = drawStep(config, epoch, step, batchSize, timeSteps);
-    let result: StepResult;
+    let result: TrainedStep;
     try {
-      result = this.model.step(batch, batchSize, timeSteps, draws);
+      result = this.network.step(batch, batchSize, this.position);
     } catch (error) {
       throw error instanceof NotFinite ? this.diverged(error) : error;
     }
@@ -199,7 +199,7 @@ class Run {
       epoch: last ? epoch + 1 : epoch,
       stepOfEpoch: last ? 0 : stepOfEpoch + 1,
     };
-    return { ...result, epoch, timeSteps };
+    return { ...result, epoch };
   }
 
   private diverged({ what }: NotFinite): FsvaeError {
@@ -215,8 +215,8 @@ class Run {
   save(): string {
     const { config, out } = this.options;
     const network = join(out, RUN_FILES.network);
-    writeWhole(network, encodeNetwork(config, this.parameters, this.position.step));
-    const run = encodeRun(config, this.parameters, this.optimizer, this.position, this.fingerprint);
+    writeWhole(network, encodeNetwork(config, this.tensors, this.position.step));
+    const run = encodeRun(config, this.tensors, this.optimizer, this.position, this.fingerprint);
     writeWhole(join(out, RUN_FILES.checkpoint), run);
     this.saved = performance.now();
     return network;
@@ -226,26 +226,26 @@ class Run {
     if (performance.now() - this.saved >= SAVE_EVERY_MS) this.save();
   }
 
-  /** Samples of the prior, and images with their reconstructions below them. */
+  /** Samples of the prior, where there is one, and images with their reconstructions below them. */
   pictures(): void {
     const { config, images, out } = this.options;
-    const { channels, imageSize: size, latentChannels, choices, timeSteps } = config.model;
+    const { channels, imageSize: size } = config.model;
     const folder = join(out, RUN_FILES.pictures);
     mkdirSync(folder, { recursive: true });
     const name = (what: string): string =>
       join(folder, `epoch-${String(this.position.epoch).padStart(4, '0')}-${what}.png`);
-    const draw = (purpose: 'prior' | 'posterior', count: number): Uint8Array =>
-      drawTrainingChoices(config.seed, purpose, 0, timeSteps * count * latentChannels, choices);
 
-    const samples = this.model.sample(PICTURED, timeSteps, draw('prior', PICTURED));
-    writeWhole(name('samples'), pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 }));
+    const samples = this.network.sample?.(PICTURED, 0);
+    if (samples !== undefined) {
+      writeWhole(name('samples'), pngGrid(pictureBytes(samples, channels, size), { channels, size }, { scale: 2 }));
+    }
 
     const count = Math.min(PICTURED_RECONSTRUCTIONS, images.count);
     const batch = imageBatch(
       images,
       Uint32Array.from({ length: count }, (_, i) => i),
     );
-    const made = this.model.reconstruct(batch, count, timeSteps, draw('posterior', count));
+    const made = this.network.reconstruct(batch, count, 0);
     const [inputs, outputs] = [batch, made.images].map((values) => pictureBytes(values, channels, size));
     const across = 8;
     const rows = Array.from({ length: Math.ceil(count / across) }, (_, row) =>
@@ -279,10 +279,10 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const run = new Run(options);
   const log = new Log(out, run.position);
   const end = Math.min(run.totalSteps, options.steps ?? run.totalSteps);
-  const weights = run.parameters.trained.reduce((sum, { data }) => sum + data.length, 0);
+  const weights = run.network.tensors.trained.reduce((sum, { data }) => sum + data.length, 0);
   say(
     `training ${weights} parameters on ${images.count} images, batches of ${config.batchSize}, ` +
-      `steps ${run.position.step + 1} to ${end}`,
+      (run.position.step < end ? `steps ${run.position.step + 1} to ${end}` : `all ${end} steps are done`),
   );
   const progress = startProgress({ stream: options.stream, label: 'steps', total: end });
   let seconds = 0;
@@ -291,7 +291,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   try {
     while (run.position.step < end && stopped?.() !== true) {
       const started = performance.now();
-      const { loss, mse, distance, spikes, epoch, timeSteps } = run.step();
+      const { losses, epoch } = run.step();
       const taken = (performance.now() - started) / 1000;
       seconds += taken;
       steps++;
@@ -299,18 +299,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       log.write({
         step: run.position.step,
         epoch: epoch + 1,
-        timeSteps,
-        loss,
-        mse,
-        distance,
-        spikes,
+        ...losses,
         imagesPerSecond: config.batchSize / taken,
       });
       const left = ((end - run.position.step) * seconds) / steps;
       progress.update(
         run.position.step,
-        `epoch ${epoch + 1}/${config.epochs}  loss ${loss.toFixed(4)}  mse ${mse.toFixed(4)}  ` +
-          `${rate.toFixed(1)} images/s  ${duration(left)} left`,
+        `epoch ${epoch + 1}/${config.epochs}  loss ${losses.loss.toFixed(4)}  mse ${losses.mse.toFixed(4)}  ` +
+          `${rate.toFixed(1)} images/s  ${formatDuration(left)} left`,
       );
       if (run.position.stepOfEpoch === 0) {
         run.save();
@@ -327,6 +323,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   return {
     position: run.position,
     finished: run.position.step >= run.totalSteps,
+    network: run.network,
     networkPath,
     imagesPerSecond: steps === 0 ? 0 : (steps * config.batchSize) / seconds,
   };

@@ -1,12 +1,10 @@
-/* What ports of boards with an Armv6-M or Armv7-M core share: start-up, SysTick as a 64-bit counter, received bytes,
- * the report of a hard fault. Section numbers are those of the Armv7-M architecture reference manual (DDI 0403);
- * Armv6-M (DDI 0419) has the same registers at the same places. */
+/* What ports of boards with an Armv6-M, Armv7-M or Armv8-M core share beside bare_metal.h: the guard below the stack, SysTick
+ * as a 64-bit counter, hard faults. Section numbers are those of the Armv7-M architecture reference manual (DDI 0403);
+ * Armv6-M (DDI 0419) and Armv8-M (DDI 0553) have the same registers at the same places. */
 #ifndef CORTEX_M_H
 #define CORTEX_M_H
 
-#include <stdint.h>
-
-#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#include "bare_metal.h"
 
 /* B3.2 system control, B3.3 system timer, B3.4 interrupt controller, B3.5 memory protection */
 #define SYST_CSR 0xe000e010u
@@ -16,6 +14,12 @@
 #define ICSR 0xe000ed04u
 #define ICSR_SYSTICK_CLEAR (1u << 25)
 #define ICSR_SYSTICK_PENDING (1u << 26)
+#define VTOR 0xe000ed08u
+#define AIRCR 0xe000ed0cu
+#define AIRCR_KEY 0x05fa0000u
+#define AIRCR_SYSTEM_RESET (1u << 2)
+#define CFSR 0xe000ed28u
+#define CFSR_STACK_OVERFLOW (1u << 20) /* Armv8-M */
 #define MPU_CTRL 0xe000ed94u
 #define MPU_RBAR 0xe000ed9cu
 #define MPU_RASR 0xe000eda0u
@@ -24,8 +28,8 @@
 #define MPU_RASR_NO_ACCESS_256 0x1000000fu /* execute never, no access, 2^(7 + 1) bytes, enabled: Armv6-M's smallest */
 #define MPU_RASR_NO_ACCESS_64K 0x1000001fu /* execute never, no access, 2^(15 + 1) bytes, enabled */
 
-/* Bounds of the stack, from the linker script. */
-extern uint32_t __stack_bottom[], __stack_top[];
+/* Where the linker script puts the section .vectors. */
+extern const uint32_t __vectors[];
 
 /* For vector tables. */
 typedef union {
@@ -42,31 +46,11 @@ void SysTick_Handler(void);
 /* No exception but those that a port names is ever enabled; one that comes all the same is reported as a fault. */
 #define UNEXPECTED HardFault_Handler
 
-/* Prepares memory and stack, and runs main(). For Reset_Handler; no variable has its value before. */
-__attribute__((noreturn)) void start_program(void);
-
 /* Starts SysTick from 0 at the processor's clock; ticks since then. */
 void start_ticks(void);
 uint64_t ticks(void);
 
-/* Keeps a received byte. For the interrupt handler of the port's UART; where the host sends more than there is room
- * for, bytes are lost, and the frame's checksum tells. */
-void keep_received(uint8_t byte);
-
-/* The next byte kept, or -1; whether there is one. */
-int next_received(void);
-int any_received(void);
-
-/* Sleeps until an interrupt, unless there is something to do: what came before the call is not slept through. */
-void sleep_unless(int (*something)(void));
-
-/* 0 to 15 as a character. */
-char hex_digit(uint32_t value);
-
-/* Says on the link where the fault was: any terminal shows it, and no decoder takes it for a frame. */
-void report_fault(uint32_t pc);
-
-/* The port's: reports a fault, given what the core pushed, and starts the board again. */
+/* Reports a fault, given what the core pushed, and starts the board again. The port's, where it has more than a UART. */
 __attribute__((noreturn)) void hard_fault(const uint32_t *frame);
 
 #endif

@@ -1,6 +1,5 @@
 /* Registers of the MPS2 boards that this port touches. Section numbers are those of the Arm Cortex-M System Design Kit's
- * technical reference manual (DDI 0479) for the UART, and of the Armv7-M architecture reference manual (DDI 0403) for
- * the core. Where the UART lies is the board description's to say. */
+ * technical reference manual (DDI 0479). Where the UART lies is the board description's to say. */
 #ifndef MPS2_H
 #define MPS2_H
 
@@ -18,10 +17,5 @@
 #define UART_ENABLE_RX (1u << 1)
 #define UART_ENABLE_RX_INTERRUPT (1u << 3)
 #define UART_RX_INTERRUPT (1u << 1)
-
-/* DDI 0403, B3.2 system control */
-#define AIRCR 0xe000ed0cu
-#define AIRCR_KEY 0x05fa0000u
-#define AIRCR_SYSTEM_RESET (1u << 2)
 
 #endif

@@ -226,7 +226,7 @@ void port_serial_number(char text[33])
 }
 
 /* Starts the chip again as power-on does, except for the oscillators: through the boot ROM. */
-__attribute__((noreturn)) static void restart(void)
+__attribute__((noreturn)) void restart(void)
 {
     REGISTER(WATCHDOG_SCRATCH4) = 0u;
     REGISTER(PSM_WDSEL) = PSM_ALL_BUT_OSCILLATORS;
