@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { expect } from 'chai';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { readNpz } from '../../codegen/checkpoint/npz.js';
 import { checkRecordedRun, formatCheckReport } from '../../codegen/float/check.js';
 import { readFloatModel } from '../../codegen/float/network.js';

@@ -36,7 +36,7 @@ export class AdamW {
   /**
    * One step; all parameters decay, those of tdBN too, as in the authors' code.
    *
-   * @param gradients by parameter name, one for each
+   * @param gradients by parameter name; what has none stays as it is
    * @param learningRate of this step
    */
   step(gradients: ReadonlyMap<string, Float32Array>, learningRate = this.config.learningRate): void {
@@ -46,7 +46,8 @@ export class AdamW {
     const stepSize = learningRate / (1 - beta1 ** this.updates);
     const correction = Math.sqrt(1 - beta2 ** this.updates);
     this.parameters.forEach(({ name, data }, index) => {
-      const gradient = gradients.get(name)!;
+      const gradient = gradients.get(name);
+      if (gradient === undefined) return;
       const { first, second } = this.moments[index];
       for (let i = 0; i < data.length; i++) {
         const g = gradient[i];
