@@ -45,6 +45,32 @@ function text(most: number) {
     .refine((value) => !value.includes('*/'), 'must not end a comment');
 }
 
+/** Programs that put an image onto a board. No other is ever started for a board's description. */
+export const FLASH_TOOLS = [
+  'picotool',
+  'openocd',
+  'st-flash',
+  'dfu-util',
+  'nrfutil',
+  'adafruit-nrfutil',
+  'esptool',
+  'pyocd',
+  'probe-rs',
+] as const;
+
+const flasher = z.discriminatedUnion('kind', [
+  /** A boot loader that shows itself as a drive: what INFO_UF2.TXT there says as Board-ID or Model. */
+  z.strictObject({ kind: z.literal('drive'), ids: z.array(text(64)).min(1).max(16) }),
+  /** FILE.uf2, FILE.elf, FILE.bin, FILE.hex and PORT stand for the paths of what was built, and the serial port. */
+  z.strictObject({
+    kind: z.literal('tool'),
+    tool: z.enum(FLASH_TOOLS),
+    arguments: z
+      .array(z.string().regex(/^[^\p{C}]{1,200}$/u, 'must be one argument, without control characters'))
+      .max(32),
+  }),
+]);
+
 const schema = z
   .strictObject({
     name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be lower-case letters, digits and dashes'),
@@ -67,6 +93,13 @@ const schema = z
           .min(1024)
           .max(2 ** 20)
           .multipleOf(8),
+        /** Upper bounds of the program beside constants, arena, image, frame buffer and stack, whatever the compiler; -O2. */
+        program: z
+          .strictObject({
+            flashBytes: z.int().positive().max(MOST_MEMORY_BYTES),
+            ramBytes: z.int().positive().max(MOST_MEMORY_BYTES),
+          })
+          .default({ flashBytes: 56 * 1024, ramBytes: 16 * 1024 }),
       })
       .nullable(),
     link: z.strictObject({
@@ -119,6 +152,8 @@ const schema = z
       .default(null),
     /** How an image gets onto the board; FILE.uf2 and FILE.elf stand for the paths of what was built. */
     flashing: z.string().min(1).max(400),
+    /** What `flash` may use, the first that can be. */
+    flashers: z.array(flasher).max(8).default([]),
   })
   .superRefine((board, context) => {
     const refuse = (path: string[], message: string): void => {
@@ -140,13 +175,22 @@ const schema = z
     if (memory.stackBytes >= memory.ram.bytes) refuse(['memory', 'stackBytes'], 'must leave some RAM');
     if (board.boot2 !== null && memory.flash.bytes <= 256)
       refuse(['memory', 'flash'], 'must hold more than the boot code');
+    board.flashers.forEach((flasher, i) => {
+      const needsUf2 = flasher.kind === 'drive' || flasher.arguments.some((argument) => argument.includes('FILE.uf2'));
+      if (needsUf2 && board.uf2 === null) refuse(['flashers', String(i)], 'needs a UF2 file, which this board has not');
+    });
     if (board.emulator === 'rp2040js' && board.uf2 === null) refuse(['uf2'], 'must be given: the emulator loads it');
   });
 
 /** One board. Sizes in bytes, addresses as numbers. */
 export type Board = z.infer<typeof schema>;
 
-const FOLDER = (() => {
+export type Flasher = Board['flashers'][number];
+
+export type FlashTool = (typeof FLASH_TOOLS)[number];
+
+/** Where the descriptions that come with the package lie. */
+export const BOARDS_FOLDER = (() => {
   // Compiled code lies in dist/boards/, the descriptions in boards/ at the package's root.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
@@ -157,7 +201,7 @@ const MOST_FILE_BYTES = 64 << 10;
 
 /** Names of the boards that come with the package. */
 export function boardNames(): string[] {
-  return readdirSync(FOLDER)
+  return readdirSync(BOARDS_FOLDER)
     .filter((name) => name.endsWith('.json'))
     .map((name) => name.slice(0, -'.json'.length))
     .sort();
@@ -189,7 +233,7 @@ function editDistance(a: string, b: string): number {
  */
 export function loadBoard(nameOrPath: string): Board {
   const isPath = nameOrPath.includes('/') || nameOrPath.includes('\\') || nameOrPath.endsWith('.json');
-  const path = isPath ? nameOrPath : join(FOLDER, `${nameOrPath}.json`);
+  const path = isPath ? nameOrPath : join(BOARDS_FOLDER, `${nameOrPath}.json`);
   if (!isPath && !boardNames().includes(nameOrPath)) {
     const near = boardNames()
       .map((name) => ({ name, distance: editDistance(name, nameOrPath.toLowerCase()) }))

@@ -52,9 +52,11 @@ export function withModel(command: Command): Command {
     );
 }
 
-export function withBuild(command: Command, board: 'required' | 'defaulted'): Command {
+export function withBuild(command: Command, board: 'required' | 'optional' | 'defaulted'): Command {
   const option = new Option('-b, --board <name|file>', 'board by name, or a board file');
-  command.addOption(board === 'required' ? option.makeOptionMandatory() : option.default('rp2040'));
+  if (board === 'required') option.makeOptionMandatory();
+  else if (board === 'defaulted') option.default('rp2040');
+  command.addOption(option);
   return withModel(command)
     .option('-o, --out <folder>', 'where the project goes (default build/BOARD-MODEL)')
     .addOption(

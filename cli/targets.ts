@@ -5,14 +5,14 @@ import type { Build } from '../codegen/project.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { describeConstant } from '../codegen/plan/constants.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
-import type { Board } from '../boards/board.js';
+import { type Board, listBoards } from '../boards/board.js';
 import { qemuFor, requireQemu } from '../emulator/qemu.js';
 import type { BoardClient } from '../harness/client.js';
 import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
 import type { Hello } from '../harness/frame.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
 import { startBoardProcess } from '../harness/process.js';
-import { connectBoard } from '../harness/serial.js';
+import { connectBoard, findBoardPort } from '../harness/serial.js';
 import { SerialTarget } from '../harness/serial-target.js';
 import type { Target } from '../harness/target.js';
 import { crc32 } from '../runtime-ts/crc32.js';
@@ -62,6 +62,23 @@ export function expectedModel(...plans: [Plan, ...Plan[]]): ExpectedModel {
 /** What a board must say that runs this model, whatever board it is. */
 export function expectedAnywhere({ model, name }: LoadedModel): ExpectedModel {
   return expectedModel(makePlan(model, name), makePlan(model, name, { arenaRoomBytes: 0 }));
+}
+
+/** Boards with a USB device of their own, by which their ports are known. */
+export function usbBoards(): { name: string; vendorId: number; productId: number }[] {
+  return listBoards().flatMap(({ name, link }) => (link.usb === null ? [] : [{ name, ...link.usb }]));
+}
+
+/**
+ * @param path of a port; `auto` looks for the one board that is there
+ * @param note takes one line where something is worth a word but no error
+ * @throws FsvaeError `link` when `auto` finds no board, or several
+ */
+export async function portPath(path: string, note: (line: string) => void): Promise<string> {
+  if (path !== 'auto') return path;
+  const found = await findBoardPort(usbBoards());
+  note(`board found on ${found}`);
+  return found;
 }
 
 /** A board or its emulator, with what it said of itself. */

@@ -55,6 +55,8 @@ export function boardBudget(plan: Plan, board: Board): Budget | undefined {
     flashBytes: board.memory.flash.bytes,
     ramBytes: board.memory.ram.bytes,
     stackBytes: board.memory.stackBytes,
+    programFlashBytes: board.memory.program.flashBytes,
+    programRamBytes: board.memory.program.ramBytes,
   });
 }
 

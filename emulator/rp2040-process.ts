@@ -9,6 +9,9 @@
  *
  * With --usb a host finds the USB device and opens its serial port; bytes for it wait until it is found.
  *
+ * A pseudo-terminal does not pass on how it is opened. A line `touch` on stdin does on the bus what a host does whose port is
+ * opened at 1200 baud and closed, and is answered with `{"touched":true}`.
+ *
  * With --xip, reads of flash cost what they cost by the model of the XIP cache (xip-cache.ts). A line `xip` on stdin is
  * answered with a line on stdout: cycles since the start, and what each core counted since the last answer.
  *
@@ -51,8 +54,14 @@ function loadFlash(path: string): Uint8Array {
 }
 
 /** Answers questions about the chip, a line each, and ends the process when stdin closes. */
-function answerQuestions(chip: EmulatedRp2040): void {
+function answerQuestions(chip: EmulatedRp2040, schedule: () => void): void {
   const answer = (question: string): unknown => {
+    if (question === 'touch' && chip.usb !== undefined) {
+      chip.usb.setLine({ open: true, baudRate: 1200 });
+      chip.usb.setLine({ open: false });
+      schedule();
+      return { touched: true };
+    }
     if (question !== 'xip') return { error: `unknown question: ${question.slice(0, 80)}` };
     const { xipAccesses, xipMisses } = chip;
     const xip = [0, 1].map((core) => ({ accesses: xipAccesses[core], misses: xipMisses[core] }));
@@ -110,7 +119,7 @@ function main(args: readonly string[]): void {
     else chip.receive(data);
     schedule();
   });
-  answerQuestions(chip);
+  answerQuestions(chip, schedule);
   process.stdout.write(`${JSON.stringify({ pty: terminal.name })}\n`);
   schedule();
 }

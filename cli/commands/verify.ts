@@ -24,6 +24,7 @@ import {
   type ExpectedModel,
   expectedModel,
   openPort,
+  portPath,
   startBuild,
 } from '../targets.js';
 import type { Output } from '../terminal.js';
@@ -77,7 +78,7 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   };
   if (flags.port !== undefined) {
     expected = expectedAnywhere(loaded);
-    target = await openPort(flags.port, flags.baud, expected, note);
+    target = await openPort(await portPath(flags.port, (line) => output.note(line)), flags.baud, expected, note);
     certified = boardTarget(target.hello);
   } else {
     const { plan, build } = await buildFor(output, board, flags, loaded, talk);
@@ -123,7 +124,7 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
 export function verifyCommand(program: Command, output: Output): void {
   withDraw(withBuild(program.command('verify'), 'defaulted'), 16)
     .description('Compares digests of every spike; on a difference, finds the first wrong layer, step and neuron.')
-    .option('-p, --port <path>', 'serial port of the board')
+    .option('-p, --port <path>', 'serial port of the board; auto finds it by its USB ids')
     .option('--simulate', 'build for --board and use its emulator instead')
     .option('--baud <rate>', 'bits a second', positiveInteger, 115_200)
     .option('--keep-going', 'go on after the first difference')

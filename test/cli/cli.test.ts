@@ -50,6 +50,7 @@ describe('command line', function () {
     expect(out).to.include('fsvae-codegen --board rp2040');
     expect(out).to.include('Exit codes: 0 ok, 1 bits differ');
     for (const command of [
+      'flash',
       'simulate',
       'stream',
       'verify',
@@ -83,6 +84,64 @@ describe('command line', function () {
     expect(parsed.board).to.equal('host');
     expect(parsed.model.hash).to.match(/^[0-9a-f]{64}$/);
     expect(existsSync(join(folder, parsed.program))).to.equal(true);
+  });
+
+  it('generates a project for another build system, with and without a board', () => {
+    const text = run(['--format', 'arduino', '--model', 'tiny', '--out', 'library']);
+    expect(text.err).to.equal('');
+    expect(text.out).to.match(/wrote \d+ files to library\nHow to build it: library[/\\]README\.md\n$/);
+    expect(existsSync(join(folder, 'library/examples/Draw/Draw.ino'))).to.equal(true);
+    const json = run(['--format', 'zephyr', '--board', 'rp2040', '--model', 'tiny', '--json']);
+    const parsed = JSON.parse(json.out) as { format: string; folder: string; budget: { fits: boolean } };
+    expect(parsed).to.include({ format: 'zephyr', folder: join('build', 'zephyr-tiny') });
+    expect(parsed.budget.fits).to.equal(true);
+    refused(
+      ['--format', 'arduino', '--model', 'tiny', '--weights', 'incbin'],
+      EXIT_CODES.usage,
+      /take constants as array/,
+    );
+    refused(['--format', 'makefile'], EXIT_CODES.usage, /Allowed choices are bare, plain, cmake/);
+    refused(['--model', 'tiny'], EXIT_CODES.usage, /required option '-b, --board <name\|file>' not specified/);
+  });
+
+  it('shows what it would flash, and refuses what cannot be', () => {
+    const args = ['--model', 'tiny', '--compiler', 'zig', '--out', 'pico'];
+    const shown = run(['flash', '--board', 'rp2040', ...args, '--dry-run']);
+    expect(shown.out).to.match(/\ncopy pico[/\\]build[/\\]fsvae\.uf2 to \S.*\n$/);
+    expect(shown.code).to.equal(0);
+    refused(
+      ['flash', '--board', 'rp2040', '--method', 'esptool'],
+      EXIT_CODES.usage,
+      /there is drive, picotool, openocd$/,
+    );
+    refused(['flash', '--board', 'rp2040', '--image', 'x.hex'], EXIT_CODES.usage, /takes a \.uf2, \.elf or \.bin file/);
+    refused(['flash', '--board', 'rp2040', '--image', 'no.uf2'], EXIT_CODES.usage, /no\.uf2 does not exist/);
+    refused(
+      ['flash', '--board', 'mps2-an386', '--image', 'package.bin', '--verify'],
+      EXIT_CODES.usage,
+      /--verify needs --port/,
+    );
+    const none = [
+      'flash',
+      '--board',
+      'rp2040',
+      '--image',
+      'pico/build/fsvae.uf2',
+      '--drive',
+      'no-drive',
+      '--wait',
+      '1',
+    ];
+    refused(none, EXIT_CODES.flash, /no drive RPI-RP2 within 1 s: start the board's boot loader/);
+  });
+
+  it("tells each image's CRC-32, which examples of project formats print", () => {
+    const { out } = run(['sample', '--model', 'tiny', '-n', '2', '--json']);
+    const { images } = JSON.parse(out) as { images: { seed: string; crc32: string }[] };
+    expect(images).to.deep.equal([
+      { seed: '0', crc32: 'a29ddf0b' },
+      { seed: '1', crc32: '69906d32' },
+    ]);
   });
 
   it('keeps the promise of the fit answer: program and RAM stay within its upper bounds', () => {
