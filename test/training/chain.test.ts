@@ -22,6 +22,11 @@ describe('from pixels to generated C', function () {
     writeMadeImages(join(folder, 'data'), 128, 16);
     const model = { imageSize: 8, hiddenChannels: [6, 8], latentChannels: 8, choices: 4, timeSteps: 6 };
     writeFileSync(join(folder, 'config.json'), JSON.stringify({ model, batchSize: 16, epochs: 40, seed: 1 }));
+    const optimizer = { learningRate: 2e-4 };
+    writeFileSync(
+      join(folder, 'tuned.json'),
+      JSON.stringify({ model, batchSize: 16, epochs: 5, seed: 2, optimizer, quantization: { bits: 4 } }),
+    );
     writeFileSync(join(folder, 'bad.json'), '{"batchSize":1}');
   });
   after(() => rmSync(folder, { recursive: true }));
@@ -56,6 +61,12 @@ describe('from pixels to generated C', function () {
     const variance = pixels.reduce((sum, value) => sum + (value - mean) ** 2, 0) / pixels.length;
     expect(floatMse).to.be.below(variance).and.above(0);
     expect(integerMse).to.be.closeTo(floatMse, 0.05 * floatMse);
+    // Fine-tuned for four bits.
+    const tune = ['train', '-c', 'tuned.json', '-d', 'data', '-o', 'tuned', '--from', 'run/model.safetensors'];
+    expect(succeeds(...tune)).to.match(/Next: fsvae-codegen quantize tuned\/model\.safetensors --bits 4\n/);
+    const four = (network: string): Record<string, number> =>
+      JSON.parse(succeeds('eval', network, '-d', 'data', '--json', '--bits', '4')) as Record<string, number>;
+    expect(four('tuned/model.safetensors')['integerMse']).to.be.below(four('run/model.safetensors')['integerMse']);
     // Not a network that has died: its images differ from one another.
     succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--png', 'a.png');
     succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--seed', '100', '--png', 'b.png');
