@@ -1,7 +1,7 @@
 /** Encoder and posterior of a checkpoint on the command line, and the images that they are given. */
 
 import type { Command } from 'commander';
-import { readCheckpoint } from '../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../codegen/checkpoint/file.js';
 import { readFloatEncoder } from '../codegen/float/encoder.js';
 import { parseBitsOption } from '../codegen/quantize/bits.js';
 import { encoderLayerNames, quantizeEncoder } from '../codegen/quantize/encoder.js';

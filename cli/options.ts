@@ -18,6 +18,11 @@ export interface DrawFlags {
   readonly json?: boolean;
 }
 
+/** Of commands that can put what they found into a file for a browser. */
+export interface ReportFlags {
+  readonly report?: string;
+}
+
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 1_000_000) {
@@ -63,6 +68,10 @@ export function withBuild(command: Command, board: 'required' | 'optional' | 'de
       new Option('--compiler <kind>', 'which compiler').choices(['auto', 'gcc', 'clang', 'zig']).default('auto'),
     )
     .addOption(new Option('--weights <form>', 'how constants are written').choices(['incbin', 'array']));
+}
+
+export function withReport(command: Command): Command {
+  return command.option('--report <file>', 'write what was found out as one HTML file');
 }
 
 export function seedOption(): Option {

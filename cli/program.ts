@@ -22,6 +22,7 @@ import { streamCommand } from './commands/stream.js';
 import { sweepCommand } from './commands/sweep.js';
 import { trainCommand } from './commands/train.js';
 import { verifyCommand } from './commands/verify.js';
+import { viewCommand } from './commands/view.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { Output, type Terminal } from './terminal.js';
 
@@ -62,6 +63,7 @@ export function makeProgram(terminal: Terminal): Command {
   simulateCommand(program, output);
   streamCommand(program, output);
   verifyCommand(program, output);
+  viewCommand(program, output);
   certificateCommand(program, output);
   sampleCommand(program, output);
   encodeCommand(program, output);

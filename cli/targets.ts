@@ -11,7 +11,7 @@ import type { BoardClient } from '../harness/client.js';
 import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
 import type { Hello } from '../harness/frame.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
-import { startBoardProcess } from '../harness/process.js';
+import { type BoardProcess, startBoardProcess } from '../harness/process.js';
 import { connectBoard, findBoardPort } from '../harness/serial.js';
 import { SerialTarget } from '../harness/serial-target.js';
 import type { Target } from '../harness/target.js';
@@ -24,7 +24,7 @@ import type { LoadedModel } from './load-model.js';
  *
  * @throws FsvaeError `usage` for a board without an emulator; `toolchain` when the emulator is not installed
  */
-function emulatorCommand(board: Board, build: Build): string[] {
+function emulatorCommand(board: Board, build: Build, waits: boolean): string[] {
   const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
   if (board.emulator === 'qemu') {
     requireQemu(qemuFor(board.core));
@@ -32,7 +32,13 @@ function emulatorCommand(board: Board, build: Build): string[] {
   }
   const link = board.link.kind === 'usb' ? ['--usb'] : [];
   if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {
-    return [script('rp2040-process'), build.image.uf2Path, String(board.memory!.flash.bytes), ...link];
+    return [
+      script('rp2040-process'),
+      build.image.uf2Path,
+      String(board.memory!.flash.bytes),
+      ...link,
+      ...(waits ? ['--xip'] : []),
+    ];
   }
   throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
 }
@@ -141,20 +147,26 @@ async function damageOf(client: BoardClient, constants: readonly ExpectedConstan
   }
 }
 
-/** Starts a build that needs no hardware: in its emulator, or as a program of this machine. Closing ends it. */
+/**
+ * Starts a build that needs no hardware: in its emulator, or as a program of this machine.
+ *
+ * @param waits an emulated RP2040 counts waits for flash too
+ */
+export function startBoard(board: Board, build: Build, waits = false): Promise<BoardProcess> {
+  return board.memory === null
+    ? startBoardProcess(build.programPath, [])
+    : startBoardProcess(process.execPath, emulatorCommand(board, build, waits));
+}
+
+/** The same, opened and asked who it is. Closing ends it. */
 export async function startBuild(
   board: Board,
   build: Build,
   expected: ExpectedModel,
   note: (line: string) => void,
+  waits = false,
 ): Promise<BoardTarget> {
-  let command = build.programPath;
-  let args: string[] = [];
-  if (board.memory !== null) {
-    command = process.execPath;
-    args = emulatorCommand(board, build);
-  }
-  const running = await startBoardProcess(command, args);
+  const running = await startBoard(board, build, waits);
   try {
     const target = await openPort(running.path, board.link.baud, expected, note, HELLO_MS);
     return closingBoth(target, () => running.close());
@@ -176,6 +188,7 @@ function closingBoth(target: BoardTarget, end: () => Promise<void>): BoardTarget
     trace: (seed) => target.trace(seed),
     spikes: (seed, layer, step) => target.spikes(seed, layer, step),
     membranes: (seed, layer, step, first, count) => target.membranes(seed, layer, step, first, count),
+    ...(target.layerCycles === undefined ? {} : { layerCycles: () => target.layerCycles!() }),
     ...(target.constants === undefined ? {} : { constants: (request) => target.constants!(request) }),
     close: async () => {
       await target.close();

@@ -3,23 +3,27 @@
  * how constants are written, and the folder of firmware-templates/formats/ whose templates are laid over it.
  */
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Board } from '../boards/board.js';
 import { crc32 } from '../runtime-ts/crc32.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { GoldenModel } from '../runtime-ts/golden.js';
 import { emitLibrary, type Files } from './emit/emit.js';
-import { renderTemplate, TEMPLATES } from './emit/render.js';
+import { renderTemplate, type Templates } from './emit/render.js';
 import { libraryView, printableName } from './emit/view.js';
-import { type Budget, PROGRAM_FLASH_BYTES, refusal } from './plan/budget.js';
+import { type Budget, refusal } from './plan/budget.js';
 import type { Plan } from './plan/plan.js';
 import { boardBudget, GENERATOR_VERSION } from './project.js';
+import { packageTemplates } from './templates.js';
 
 /** `bare` is not here: it has a board's port and is built at once (project.ts). */
 export const FORMATS = ['plain', 'cmake', 'arduino', 'platformio', 'zephyr', 'esp-idf'] as const;
 
 export type Format = (typeof FORMATS)[number];
+
+/** Flash that the library takes beside its constants, on any core, with room for a build system's own start-up. */
+const PROGRAM_FLASH_BYTES = 56 * 1024;
 
 type Weights = 'incbin' | 'array';
 
@@ -110,14 +114,12 @@ export function formatNames(modelName: string): { slug: string; identifier: stri
   };
 }
 
-/** Templates below a folder of firmware-templates/, by path in it. */
-function templatesBelow(folder: string, below = ''): string[] {
-  return readdirSync(join(TEMPLATES, folder, below), { withFileTypes: true })
-    .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .flatMap((entry) => {
-      const path = below === '' ? entry.name : `${below}/${entry.name}`;
-      return entry.isDirectory() ? templatesBelow(folder, path) : [path];
-    });
+/** Templates below a folder of firmware-templates/, by path in it, sorted. */
+function templatesBelow(templates: Templates, folder: string): string[] {
+  return [...templates.keys()]
+    .filter((path) => path.startsWith(`${folder}/`))
+    .map((path) => path.slice(folder.length + 1))
+    .sort();
 }
 
 export interface FormatOptions {
@@ -140,7 +142,8 @@ export function formatFiles(plan: Plan, format: Format, options: FormatOptions =
     );
   }
   const libraryOptions = { generatorVersion: GENERATOR_VERSION, weights };
-  const library = emitLibrary(plan, libraryOptions);
+  const templates = packageTemplates();
+  const library = emitLibrary(plan, templates, libraryOptions);
   const golden = new GoldenModel(plan.model);
   const sources = [...library.keys(), 'fsvae_golden.c'].filter(
     (path) => path.endsWith('.c') || (path.endsWith('.S') && (layout.assembler || !path.startsWith('kernels/'))),
@@ -169,13 +172,13 @@ export function formatFiles(plan: Plan, format: Format, options: FormatOptions =
   const files: Files = new Map();
   for (const [path, content] of library) files.set(layout.library + path, content);
   for (const name of ['fsvae_golden.h', 'fsvae_golden.c']) {
-    files.set(layout.library + name, renderTemplate(`formats/shared/${name}.hbs`, view));
+    files.set(layout.library + name, renderTemplate(templates, `formats/shared/${name}.hbs`, view));
   }
   for (const [path, name] of Object.entries(layout.shared)) {
-    files.set(path, renderTemplate(`formats/shared/${name}.hbs`, view));
+    files.set(path, renderTemplate(templates, `formats/shared/${name}.hbs`, view));
   }
-  for (const path of templatesBelow(`formats/${format}`)) {
-    files.set(path.replace(/\.hbs$/, ''), renderTemplate(`formats/${format}/${path}`, view));
+  for (const path of templatesBelow(templates, `formats/${format}`)) {
+    files.set(path.replace(/\.hbs$/, ''), renderTemplate(templates, `formats/${format}/${path}`, view));
   }
   return files;
 }

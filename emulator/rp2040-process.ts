@@ -23,6 +23,7 @@ import { createInterface } from 'node:readline';
 import { decodeUf2 } from '../codegen/image/uf2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { EmulatedRp2040 } from './rp2040.js';
+import { runInSlices } from './sliced-run.js';
 import { openTerminal } from './terminal.js';
 import { XIP_MISS_CYCLES } from './xip-cache.js';
 
@@ -31,8 +32,6 @@ const RP2040_FAMILY = 0xe48bff56;
 const FLASH_ORIGIN = 0x10000000;
 /** The largest flash that the chip can have, 16 MiB, with UF2's half of overhead. */
 const MOST_FILE_BYTES = 2 * (16 << 20);
-/** Between looks at the pseudo-terminal: 0.8 ms of the chip's time, about 2 ms of ours. */
-const SLICE_CYCLES = 100_000;
 
 function loadFlash(path: string): Uint8Array {
   let file: Uint8Array;
@@ -95,33 +94,23 @@ function main(args: readonly string[]): void {
 
   const terminal = openTerminal();
 
-  let scheduled = false;
-  const slice = (): void => {
-    scheduled = false;
-    try {
-      chip.run(SLICE_CYCLES);
-    } finally {
-      if (sent.length > 0) {
-        terminal.write(Uint8Array.from(sent));
-        sent = [];
-      }
-    }
-    // Asleep with nothing to do: the next byte from the host starts it again, and no core is burnt meanwhile.
-    if (!chip.idle) schedule();
-  };
-  const schedule = (): void => {
-    if (scheduled) return;
-    scheduled = true;
-    setImmediate(() => guarded(slice));
-  };
+  const wake = runInSlices(
+    chip,
+    (step) => void setImmediate(() => guarded(step)),
+    () => {
+      if (sent.length === 0) return;
+      terminal.write(Uint8Array.from(sent));
+      sent = [];
+    },
+  );
   terminal.onData((data) => {
     if (usb) chip.usb!.send(data);
     else chip.receive(data);
-    schedule();
+    wake();
   });
-  answerQuestions(chip, schedule);
+  answerQuestions(chip, wake);
   process.stdout.write(`${JSON.stringify({ pty: terminal.name })}\n`);
-  schedule();
+  wake();
 }
 
 function guarded(step: () => void): void {

@@ -3,7 +3,8 @@
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadBoard } from '../../boards/board.js';
-import { type Checkpoint, parseCheckpoint, readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { type Checkpoint, parseCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { startProgress, timeLeft } from '../../harness/progress.js';
 import { stream } from '../../harness/stream.js';
 import type { Target } from '../../harness/target.js';

@@ -10,22 +10,29 @@ import { planFor } from '../../codegen/project.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { buildFor, describeModel } from '../build.js';
 import { loadModel } from '../load-model.js';
-import { type BuildFlags, withBuild } from '../options.js';
+import { type BuildFlags, type ReportFlags, withBuild, withReport } from '../options.js';
+import { writeReport } from '../report.js';
 import type { Output } from '../terminal.js';
 
 type GenerateFlags = Omit<BuildFlags, 'board'> & {
   readonly board?: string;
   readonly format: 'bare' | Format;
   readonly json?: boolean;
-};
+} & ReportFlags;
 
 /** A project with the board's port, built at once. */
-async function generateBare(output: Output, flags: BuildFlags & { json?: boolean }): Promise<void> {
+async function generateBare(output: Output, flags: BuildFlags & ReportFlags & { json?: boolean }): Promise<void> {
   const board = loadBoard(flags.board); // before the model is read: a wrong name costs no wait
   const loaded = loadModel(flags);
   const talk = output.talker(flags);
   talk(describeModel(loaded));
   const { plan, project, build } = await buildFor(output, board, flags, loaded, talk);
+  if (flags.report !== undefined) {
+    writeReport(output, flags.report, loaded, {
+      command: `fsvae-codegen --board ${flags.board} --model ${flags.model}`,
+      built: { plan, board, image: build.image },
+    });
+  }
   if (flags.json === true) {
     output.json({
       board: board.name,
@@ -44,8 +51,10 @@ async function generateBare(output: Output, flags: BuildFlags & { json?: boolean
   }
   output.say(build.image?.uf2Path ?? build.programPath);
   output.say(
-    board.flashing.replaceAll('FILE.uf2', build.image?.uf2Path ?? '').replaceAll('FILE.elf', build.programPath)
-        .replaceAll('FILE.bin', build.image?.binPath ?? ''),
+    board.flashing
+      .replaceAll('FILE.uf2', build.image?.uf2Path ?? '')
+      .replaceAll('FILE.elf', build.programPath)
+      .replaceAll('FILE.bin', build.image?.binPath ?? ''),
   );
   if (board.emulator !== null)
     output.say(`Try it without a board: fsvae-codegen simulate --board ${board.name} --model ${flags.model}`);
@@ -93,7 +102,7 @@ async function generate(output: Output, flags: GenerateFlags): Promise<void> {
 
 /** @param examples ends the help, which is the whole program's too */
 export function generateCommand(program: Command, output: Output, examples: string): void {
-  withBuild(program.command('generate', { isDefault: true }), 'optional')
+  withReport(withBuild(program.command('generate', { isDefault: true }), 'optional'))
     .summary('generate C and build firmware; this is what happens without a subcommand')
     .description(
       "Generates the C project of a model for a board, and builds it; or a project for another build system's.",

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { positiveInteger } from '../options.js';
 import type { Output } from '../terminal.js';
 import { loadTraining } from '../training.js';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { expect } from 'chai';
 import { PNG } from 'pngjs';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { readFloatModel } from '../../codegen/float/network.js';
 import { runDecoder, runPrior } from '../../codegen/float/run.js';
 import { type ErrorKind, FsvaeError } from '../../runtime-ts/errors.js';
