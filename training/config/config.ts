@@ -151,7 +151,7 @@ const fsvae = z
     ...training,
   })
   .superRefine(({ model: { timeSteps, hiddenChannels }, batchSize, shards, curriculum, quantization }, context) => {
-    if (batchSize % shards !== 0 || batchSize < 2 * shards) {
+    if (shards > 1 && (batchSize % shards !== 0 || batchSize < 2 * shards)) {
       const message = `must part batchSize, ${batchSize}, into equal parts of 2 images or more`;
       context.addIssue({ code: 'custom', path: ['shards'], message });
     }
