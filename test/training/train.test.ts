@@ -17,7 +17,7 @@ import { openImages } from '../../training/data/open.js';
 import { drawTrainingChoices, replacementChance } from '../../training/model/draws.js';
 import { Fsvae } from '../../training/model/fsvae.js';
 import { createParameters } from '../../training/model/parameters.js';
-import { AdamW } from '../../training/train/adamw.js';
+import { AdamW, learningRateAt } from '../../training/train/adamw.js';
 import { readRun, writeWhole } from '../../training/train/checkpoint.js';
 import { readTrainedNetwork, type TrainedNetwork } from '../../training/train/trained-network.js';
 import { train, type TrainResult } from '../../training/train/trainer.js';
@@ -301,6 +301,17 @@ describe('training runs', function () {
         expect(found.every((byte) => byte === found[0])).to.equal(true);
       }
     });
+  });
+
+  it('the learning rate stays, or falls to zero along a line or half a cosine', () => {
+    const at = (schedule: 'constant' | 'linear' | 'cosine'): number[] =>
+      [0, 25, 50, 75, 100].map((step) => {
+        const { optimizer } = parseConfig({ optimizer: { learningRate: 0.01, schedule } }, 'c');
+        return Math.round(learningRateAt(optimizer, step, 100) * 1e6) / 1e4;
+      });
+    expect(at('constant')).to.deep.equal([1, 1, 1, 1, 1]);
+    expect(at('linear')).to.deep.equal([1, 0.75, 0.5, 0.25, 0]);
+    expect(at('cosine')).to.deep.equal([1, 0.8536, 0.5, 0.1464, 0]);
   });
 
   describe('config', () => {

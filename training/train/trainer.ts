@@ -13,7 +13,7 @@ import { startEngine } from '../engine/wasm.js';
 import { NotFinite } from '../model/layer.js';
 import type { Network, TrainedStep } from '../model/network.js';
 import type { NetworkTensors } from '../model/parameters.js';
-import { AdamW } from './adamw.js';
+import { AdamW, learningRateAt } from './adamw.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
 import { createNetwork, type SavedNetwork } from './networks.js';
 
@@ -202,7 +202,7 @@ class Run {
     } catch (error) {
       throw error instanceof NotFinite ? this.diverged(error) : error;
     }
-    this.optimizer.step(result.gradients);
+    this.optimizer.step(result.gradients, learningRateAt(config.optimizer, step, this.totalSteps));
     const last = stepOfEpoch + 1 === this.stepsPerEpoch;
     this.position = {
       step: step + 1,
