@@ -191,6 +191,7 @@ export async function openSerial(path: string, baudRate: number): Promise<ByteTr
 class SerialTransport implements ByteTransport {
   readonly name: string;
   private closeListener: (() => void) | undefined;
+  private closing: Promise<void> | undefined;
 
   constructor(private readonly port: SerialPort) {
     this.name = port.path;
@@ -220,10 +221,12 @@ class SerialTransport implements ByteTransport {
   }
 
   close(): Promise<void> {
-    return new Promise((resolve) => {
+    // Once: whoever closes again waits for the same end, since until then the port cannot be opened anew.
+    this.closing ??= new Promise((resolve) => {
       if (this.port.isOpen) this.port.close(() => resolve());
       else resolve();
     });
+    return this.closing;
   }
 }
 
