@@ -1,152 +1,15 @@
-/** Board descriptions: data that is checked before anything relies on it. docs/boards.md explains every field. */
+/** Board descriptions on disk: those that come with the package, and others by path. */
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
 import { FsvaeError } from '../runtime-ts/errors.js';
-import { parseJson, schemaProblems } from '../runtime-ts/json-file.js';
+import { type Board, parseBoard } from './description.js';
 
-const address = z
-  .string()
-  .regex(/^0x[0-9a-f]{1,8}$/, 'must be a hexadecimal address such as "0x10000000"')
-  .transform((text) => Number.parseInt(text, 16));
+export { type Board, FLASH_TOOLS, type Flasher, type FlashTool, parseBoard } from './description.js';
 
-/** No memory of a microcontroller is larger. An image's size, which is allocated, is bounded by it. */
-const MOST_MEMORY_BYTES = 2 ** 28;
-
-const region = z
-  .strictObject({ origin: address, bytes: z.int().positive().max(MOST_MEMORY_BYTES) })
-  .refine(({ origin, bytes }) => origin + bytes <= 2 ** 32, 'must end within 32 bits of address');
-
-/** Hexadecimal text as in `lsusb`: no USB id is longer. */
-const usbId = z
-  .string()
-  .regex(/^0x[0-9a-f]{4}$/, 'must be a USB id such as "0x2e8a"')
-  .transform((text) => Number.parseInt(text, 16));
-
-/** Of a chip with several banks of pins: bank x its size + place in it. */
-const pin = z.int().nonnegative().max(255);
-
-const flags = z.array(z.string().regex(/^-\S+$/, 'must be one compiler flag without blanks')).max(32);
-
-const program = z.strictObject({
-  program: z.string().regex(/^[\w.+-]{1,64}$/, 'must be the name of a program, looked for on PATH'),
-  flags,
-});
-
-/** Text that generated C may carry in a comment or a string. */
-function text(most: number) {
-  return z
-    .string()
-    .min(1)
-    .max(most)
-    .regex(/^[^\p{C}\\"]*$/u, 'must be one line without quotation marks and backslashes')
-    .refine((value) => !value.includes('*/'), 'must not end a comment');
-}
-
-const schema = z
-  .strictObject({
-    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be lower-case letters, digits and dashes'),
-    title: text(64),
-    core: text(32),
-    /** Cycles a second; 0 where the board counts nanoseconds. */
-    clockHz: z
-      .int()
-      .nonnegative()
-      .max(2 ** 30 - 1),
-    /** What the port counts: the core's cycles; or, in QEMU, which has none, instructions, a nanosecond of its clock each. */
-    counter: z.enum(['cycles', 'instructions']).default('cycles'),
-    /** null: a program of the machine's own operating system, without a memory map. */
-    memory: z
-      .strictObject({
-        flash: region,
-        ram: region,
-        stackBytes: z
-          .int()
-          .min(1024)
-          .max(2 ** 20)
-          .multipleOf(8),
-      })
-      .nullable(),
-    link: z.strictObject({
-      kind: z.enum(['usb', 'uart', 'pty']),
-      baud: z
-        .int()
-        .min(300)
-        .max(2 ** 24),
-      text: text(120),
-      /** For ports of several boards, which differ in where their UART lies; null where the port knows. */
-      uart: z
-        .strictObject({
-          registers: address,
-          interrupt: z.int().nonnegative().max(239),
-          /** As the port numbers them; null where they cannot be chosen. */
-          pins: z.strictObject({ tx: pin, rx: pin }).nullable().default(null),
-        })
-        .nullable()
-        .default(null),
-      /** What the board's own USB device calls itself; null where it has none. */
-      usb: z.strictObject({ vendorId: usbId, productId: usbId }).nullable().default(null),
-    }),
-    /** Forms in which a program can be laid out for the board. */
-    formats: z
-      .array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be the name of a format'))
-      .min(1)
-      .max(8)
-      .default(['bare']),
-    /** null: nothing but an ELF file is made. */
-    uf2: z.strictObject({ familyId: address }).nullable(),
-    /** Second-stage boot code that the chip's ROM checks: the port's source file for it. null: none. */
-    boot2: z
-      .string()
-      .regex(/^[a-z0-9_]+\.S$/, 'must be the name of an assembler file of the port')
-      .nullable(),
-    /** Folder in firmware-templates/ports/. */
-    port: z.string().regex(/^[a-z0-9_]+$/, 'must be the name of a folder in firmware-templates/ports/'),
-    /** Each null where it cannot build for the board. */
-    compilers: z.strictObject({
-      gcc: program.nullable(),
-      clang: program.nullable(),
-      zig: z.strictObject({ target: z.string().regex(/^[\w.-]{1,64}$/, 'must be a target of zig'), flags }).nullable(),
-    }),
-    emulator: z.enum(['rp2040js', 'qemu']).nullable(),
-    /** What QEMU calls the board; null for every other emulator. */
-    machine: z
-      .string()
-      .regex(/^[a-z0-9][a-z0-9.-]{0,31}$/, "must be the name of one of QEMU's machines")
-      .nullable()
-      .default(null),
-    /** How an image gets onto the board; FILE.uf2 and FILE.elf stand for the paths of what was built. */
-    flashing: z.string().min(1).max(400),
-  })
-  .superRefine((board, context) => {
-    const refuse = (path: string[], message: string): void => {
-      context.addIssue({ code: 'custom', path, message });
-    };
-    const { memory } = board;
-    if (board.link.kind === 'usb' && board.link.usb === null) refuse(['link', 'usb'], 'must be given for the link usb');
-    if ((board.emulator === 'qemu') !== (board.machine !== null))
-      refuse(['machine'], 'must be given for the emulator qemu, and for no other');
-    if (board.counter === 'instructions' && board.emulator !== 'qemu')
-      refuse(['counter'], 'must be cycles: only QEMU counts instructions');
-    if (memory === null) {
-      for (const key of ['uf2', 'boot2', 'emulator'] as const) {
-        if (board[key] !== null) refuse([key], 'must be null for a board without memory');
-      }
-      return;
-    }
-    if (board.clockHz === 0) refuse(['clockHz'], 'must be known for a board with memory');
-    if (memory.stackBytes >= memory.ram.bytes) refuse(['memory', 'stackBytes'], 'must leave some RAM');
-    if (board.boot2 !== null && memory.flash.bytes <= 256)
-      refuse(['memory', 'flash'], 'must hold more than the boot code');
-    if (board.emulator === 'rp2040js' && board.uf2 === null) refuse(['uf2'], 'must be given: the emulator loads it');
-  });
-
-/** One board. Sizes in bytes, addresses as numbers. */
-export type Board = z.infer<typeof schema>;
-
-const FOLDER = (() => {
+/** Where the descriptions that come with the package lie. */
+export const BOARDS_FOLDER = (() => {
   // Compiled code lies in dist/boards/, the descriptions in boards/ at the package's root.
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
@@ -157,7 +20,7 @@ const MOST_FILE_BYTES = 64 << 10;
 
 /** Names of the boards that come with the package. */
 export function boardNames(): string[] {
-  return readdirSync(FOLDER)
+  return readdirSync(BOARDS_FOLDER)
     .filter((name) => name.endsWith('.json'))
     .map((name) => name.slice(0, -'.json'.length))
     .sort();
@@ -189,12 +52,11 @@ function editDistance(a: string, b: string): number {
  */
 export function loadBoard(nameOrPath: string): Board {
   const isPath = nameOrPath.includes('/') || nameOrPath.includes('\\') || nameOrPath.endsWith('.json');
-  const path = isPath ? nameOrPath : join(FOLDER, `${nameOrPath}.json`);
+  const path = isPath ? nameOrPath : join(BOARDS_FOLDER, `${nameOrPath}.json`);
   if (!isPath && !boardNames().includes(nameOrPath)) {
-    const near = boardNames()
-      .map((name) => ({ name, distance: editDistance(name, nameOrPath.toLowerCase()) }))
-      .filter(({ name, distance }) => distance <= Math.max(2, name.length / 2))
-      .sort((a, b) => a.distance - b.distance);
+    const distances = boardNames().map((name) => ({ name, distance: editDistance(name, nameOrPath.toLowerCase()) }));
+    const least = Math.min(...distances.map(({ distance }) => distance));
+    const near = distances.filter(({ name, distance }) => distance === least && least <= Math.max(2, name.length / 2));
     const offer = near.length > 0 ? `did you mean ${near.map(({ name }) => name).join(' or ')}?` : 'there is';
     throw new FsvaeError(
       'usage',
@@ -211,19 +73,4 @@ export function loadBoard(nameOrPath: string): Board {
     throw new FsvaeError('usage', `board file ${path} cannot be read: ${(error as Error).message}`);
   }
   return parseBoard(content, path);
-}
-
-/**
- * Checks a description.
- *
- * @param content of a board file, JSON
- * @param where named in errors
- * @throws FsvaeError `input` with all errors, each with its path in the file
- */
-export function parseBoard(content: string, where: string): Board {
-  const parsed = schema.safeParse(parseJson(content, where));
-  if (!parsed.success) {
-    throw new FsvaeError('input', schemaProblems(where, parsed.error.issues));
-  }
-  return parsed.data;
 }

@@ -10,8 +10,18 @@ import type { DrawFlags } from './options.js';
 import type { Output } from './terminal.js';
 import { writeNew } from './write-new.js';
 
+/** What came of drawing, for a report. */
+export interface Drawn {
+  readonly images: readonly Uint8Array[];
+  /** Undefined where nothing was compared. */
+  readonly exact: boolean | undefined;
+  /** As the terminal says it. */
+  readonly text: string;
+}
+
 /**
  * @param golden what each image is compared with; undefined: nothing
+ * @param onDrawn is told what came of it, also where an image differs
  * @throws FsvaeError `mismatch` when an image differs
  */
 export async function draw(
@@ -19,6 +29,7 @@ export async function draw(
   target: Target,
   golden: GoldenModel | undefined,
   flags: DrawFlags,
+  onDrawn?: (drawn: Drawn) => Promise<void>,
 ): Promise<void> {
   const shape = { channels: target.shape.channels, size: target.shape.imageSize };
   const images: Uint8Array[] = [];
@@ -58,6 +69,11 @@ export async function draw(
     if (flags.png !== undefined) output.say(`picture: ${flags.png}`);
     if (golden !== undefined) output.say(`${result.done - result.mismatches} of ${result.done} images bit-exact`);
   }
+  await onDrawn?.({
+    images,
+    exact: golden === undefined ? undefined : result.mismatches === 0,
+    text: formatStreamResult(result, golden !== undefined),
+  });
   if (result.mismatches > 0) {
     throw new FsvaeError(
       'mismatch',

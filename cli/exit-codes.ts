@@ -10,5 +10,6 @@ export const EXIT_CODES: Readonly<Record<ErrorKind | 'internal', number>> = {
   link: 6,
   'model-mismatch': 7,
   diverged: 8,
+  flash: 9,
   internal: 70,
 };

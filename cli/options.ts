@@ -18,6 +18,11 @@ export interface DrawFlags {
   readonly json?: boolean;
 }
 
+/** Of commands that can put what they found into a file for a browser. */
+export interface ReportFlags {
+  readonly report?: string;
+}
+
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 1_000_000) {
@@ -52,15 +57,21 @@ export function withModel(command: Command): Command {
     );
 }
 
-export function withBuild(command: Command, board: 'required' | 'defaulted'): Command {
+export function withBuild(command: Command, board: 'required' | 'optional' | 'defaulted'): Command {
   const option = new Option('-b, --board <name|file>', 'board by name, or a board file');
-  command.addOption(board === 'required' ? option.makeOptionMandatory() : option.default('rp2040'));
+  if (board === 'required') option.makeOptionMandatory();
+  else if (board === 'defaulted') option.default('rp2040');
+  command.addOption(option);
   return withModel(command)
     .option('-o, --out <folder>', 'where the project goes (default build/BOARD-MODEL)')
     .addOption(
       new Option('--compiler <kind>', 'which compiler').choices(['auto', 'gcc', 'clang', 'zig']).default('auto'),
     )
     .addOption(new Option('--weights <form>', 'how constants are written').choices(['incbin', 'array']));
+}
+
+export function withReport(command: Command): Command {
+  return command.option('--report <file>', 'write what was found out as one HTML file');
 }
 
 export function seedOption(): Option {

@@ -7,31 +7,39 @@ import { boardsCommand } from './commands/boards.js';
 import { certificateCommand } from './commands/certificate.js';
 import { checkCommand } from './commands/check.js';
 import { convertCommand } from './commands/convert.js';
+import { decodeCommand } from './commands/decode.js';
+import { encodeCommand } from './commands/encode.js';
 import { evalCommand } from './commands/eval.js';
+import { flashCommand } from './commands/flash.js';
 import { generateCommand } from './commands/generate.js';
 import { inspectCommand } from './commands/inspect.js';
 import { portsCommand } from './commands/ports.js';
 import { quantizeCommand } from './commands/quantize.js';
+import { reconstructCommand } from './commands/reconstruct.js';
 import { sampleCommand } from './commands/sample.js';
 import { simulateCommand } from './commands/simulate.js';
 import { streamCommand } from './commands/stream.js';
 import { sweepCommand } from './commands/sweep.js';
 import { trainCommand } from './commands/train.js';
 import { verifyCommand } from './commands/verify.js';
+import { viewCommand } from './commands/view.js';
 import { EXIT_CODES } from './exit-codes.js';
 import { Output, type Terminal } from './terminal.js';
 
 const EXAMPLES = `
 Examples:
   fsvae-codegen --board rp2040                          generate C, build firmware for a Raspberry Pi Pico
+  fsvae-codegen flash --board rp2040 --verify           put it onto the board, and ask the board what it runs
+  fsvae-codegen --format arduino --model mnist          a library for another build system
   fsvae-codegen simulate --board rp2040 --images 16     draw with the emulated Pico, compare every bit
   fsvae-codegen stream --port /dev/ttyACM0              draw with a real one
   fsvae-codegen verify --port /dev/ttyACM0 --images 64  compare every spike; on a difference, name the neuron
   fsvae-codegen quantize my.pth --bits prior=4 -o my.int.safetensors
+  fsvae-codegen reconstruct images/ -m my.pth           images through encoder and decoder, in integers
   fsvae-codegen inspect my.pth --threshold-scale 1.05   fewer spikes: how many, and what an image then costs
 
 Exit codes: 0 ok, 1 bits differ, 2 usage, 3 bad input file, 4 does not fit, 5 toolchain, 6 serial link,
-            7 another model on the board, 8 the training diverged, 70 a defect of this program
+            7 another model on the board, 8 the training diverged, 9 flashing failed, 70 a defect of this program
 `;
 
 /** @returns the program, without running it */
@@ -51,11 +59,16 @@ export function makeProgram(terminal: Terminal): Command {
 
   // Their order is the help's: a board first, then models, then training, then what there is.
   generateCommand(program, output, EXAMPLES);
+  flashCommand(program, output);
   simulateCommand(program, output);
   streamCommand(program, output);
   verifyCommand(program, output);
+  viewCommand(program, output);
   certificateCommand(program, output);
   sampleCommand(program, output);
+  encodeCommand(program, output);
+  decodeCommand(program, output);
+  reconstructCommand(program, output);
   quantizeCommand(program, output);
   inspectCommand(program, output);
   checkCommand(program, output);

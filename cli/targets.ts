@@ -5,14 +5,14 @@ import type { Build } from '../codegen/project.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { describeConstant } from '../codegen/plan/constants.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
-import type { Board } from '../boards/board.js';
+import { type Board, listBoards } from '../boards/board.js';
 import { qemuFor, requireQemu } from '../emulator/qemu.js';
 import type { BoardClient } from '../harness/client.js';
 import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
 import type { Hello } from '../harness/frame.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
-import { startBoardProcess } from '../harness/process.js';
-import { connectBoard } from '../harness/serial.js';
+import { type BoardProcess, startBoardProcess } from '../harness/process.js';
+import { connectBoard, findBoardPort } from '../harness/serial.js';
 import { SerialTarget } from '../harness/serial-target.js';
 import type { Target } from '../harness/target.js';
 import { crc32 } from '../runtime-ts/crc32.js';
@@ -24,7 +24,7 @@ import type { LoadedModel } from './load-model.js';
  *
  * @throws FsvaeError `usage` for a board without an emulator; `toolchain` when the emulator is not installed
  */
-function emulatorCommand(board: Board, build: Build): string[] {
+function emulatorCommand(board: Board, build: Build, waits: boolean): string[] {
   const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
   if (board.emulator === 'qemu') {
     requireQemu(qemuFor(board.core));
@@ -32,7 +32,13 @@ function emulatorCommand(board: Board, build: Build): string[] {
   }
   const link = board.link.kind === 'usb' ? ['--usb'] : [];
   if (board.emulator === 'rp2040js' && build.image?.uf2Path !== undefined) {
-    return [script('rp2040-process'), build.image.uf2Path, String(board.memory!.flash.bytes), ...link];
+    return [
+      script('rp2040-process'),
+      build.image.uf2Path,
+      String(board.memory!.flash.bytes),
+      ...link,
+      ...(waits ? ['--xip'] : []),
+    ];
   }
   throw new FsvaeError('usage', `${board.name} has no emulator here: flash a real one and use stream --port`);
 }
@@ -62,6 +68,23 @@ export function expectedModel(...plans: [Plan, ...Plan[]]): ExpectedModel {
 /** What a board must say that runs this model, whatever board it is. */
 export function expectedAnywhere({ model, name }: LoadedModel): ExpectedModel {
   return expectedModel(makePlan(model, name), makePlan(model, name, { arenaRoomBytes: 0 }));
+}
+
+/** Boards with a USB device of their own, by which their ports are known. */
+export function usbBoards(): { name: string; vendorId: number; productId: number }[] {
+  return listBoards().flatMap(({ name, link }) => (link.usb === null ? [] : [{ name, ...link.usb }]));
+}
+
+/**
+ * @param path of a port; `auto` looks for the one board that is there
+ * @param note takes one line where something is worth a word but no error
+ * @throws FsvaeError `link` when `auto` finds no board, or several
+ */
+export async function portPath(path: string, note: (line: string) => void): Promise<string> {
+  if (path !== 'auto') return path;
+  const found = await findBoardPort(usbBoards());
+  note(`board found on ${found}`);
+  return found;
 }
 
 /** A board or its emulator, with what it said of itself. */
@@ -124,20 +147,26 @@ async function damageOf(client: BoardClient, constants: readonly ExpectedConstan
   }
 }
 
-/** Starts a build that needs no hardware: in its emulator, or as a program of this machine. Closing ends it. */
+/**
+ * Starts a build that needs no hardware: in its emulator, or as a program of this machine.
+ *
+ * @param waits an emulated RP2040 counts waits for flash too
+ */
+export function startBoard(board: Board, build: Build, waits = false): Promise<BoardProcess> {
+  return board.memory === null
+    ? startBoardProcess(build.programPath, [])
+    : startBoardProcess(process.execPath, emulatorCommand(board, build, waits));
+}
+
+/** The same, opened and asked who it is. Closing ends it. */
 export async function startBuild(
   board: Board,
   build: Build,
   expected: ExpectedModel,
   note: (line: string) => void,
+  waits = false,
 ): Promise<BoardTarget> {
-  let command = build.programPath;
-  let args: string[] = [];
-  if (board.memory !== null) {
-    command = process.execPath;
-    args = emulatorCommand(board, build);
-  }
-  const running = await startBoardProcess(command, args);
+  const running = await startBoard(board, build, waits);
   try {
     const target = await openPort(running.path, board.link.baud, expected, note, HELLO_MS);
     return closingBoth(target, () => running.close());
@@ -159,6 +188,7 @@ function closingBoth(target: BoardTarget, end: () => Promise<void>): BoardTarget
     trace: (seed) => target.trace(seed),
     spikes: (seed, layer, step) => target.spikes(seed, layer, step),
     membranes: (seed, layer, step, first, count) => target.membranes(seed, layer, step, first, count),
+    ...(target.layerCycles === undefined ? {} : { layerCycles: () => target.layerCycles!() }),
     ...(target.constants === undefined ? {} : { constants: (request) => target.constants!(request) }),
     close: async () => {
       await target.close();

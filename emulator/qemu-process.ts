@@ -32,7 +32,9 @@ function main(core: string | undefined, machine: string | undefined, program: st
     fail(`${program} cannot be read: ${(error as Error).message}`);
   }
   // Node makes its pipes of sockets, which go both ways.
-  const qemu = spawn(emulator.program, qemuArguments(emulator, machine, program), { stdio: ['pipe', 'pipe', 'inherit', 'pipe'] });
+  const qemu = spawn(emulator.program, qemuArguments(emulator, machine, program), {
+    stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
+  });
   const uart = qemu.stdio[3] as Duplex;
   process.on('exit', () => qemu.kill('SIGKILL'));
   let stopping = false;

@@ -9,6 +9,9 @@
  *
  * With --usb a host finds the USB device and opens its serial port; bytes for it wait until it is found.
  *
+ * A pseudo-terminal does not pass on how it is opened. A line `touch` on stdin does on the bus what a host does whose port is
+ * opened at 1200 baud and closed, and is answered with `{"touched":true}`.
+ *
  * With --xip, reads of flash cost what they cost by the model of the XIP cache (xip-cache.ts). A line `xip` on stdin is
  * answered with a line on stdout: cycles since the start, and what each core counted since the last answer.
  *
@@ -20,6 +23,7 @@ import { createInterface } from 'node:readline';
 import { decodeUf2 } from '../codegen/image/uf2.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { EmulatedRp2040 } from './rp2040.js';
+import { runInSlices } from './sliced-run.js';
 import { openTerminal } from './terminal.js';
 import { XIP_MISS_CYCLES } from './xip-cache.js';
 
@@ -28,8 +32,6 @@ const RP2040_FAMILY = 0xe48bff56;
 const FLASH_ORIGIN = 0x10000000;
 /** The largest flash that the chip can have, 16 MiB, with UF2's half of overhead. */
 const MOST_FILE_BYTES = 2 * (16 << 20);
-/** Between looks at the pseudo-terminal: 0.8 ms of the chip's time, about 2 ms of ours. */
-const SLICE_CYCLES = 100_000;
 
 function loadFlash(path: string): Uint8Array {
   let file: Uint8Array;
@@ -51,8 +53,14 @@ function loadFlash(path: string): Uint8Array {
 }
 
 /** Answers questions about the chip, a line each, and ends the process when stdin closes. */
-function answerQuestions(chip: EmulatedRp2040): void {
+function answerQuestions(chip: EmulatedRp2040, schedule: () => void): void {
   const answer = (question: string): unknown => {
+    if (question === 'touch' && chip.usb !== undefined) {
+      chip.usb.setLine({ open: true, baudRate: 1200 });
+      chip.usb.setLine({ open: false });
+      schedule();
+      return { touched: true };
+    }
     if (question !== 'xip') return { error: `unknown question: ${question.slice(0, 80)}` };
     const { xipAccesses, xipMisses } = chip;
     const xip = [0, 1].map((core) => ({ accesses: xipAccesses[core], misses: xipMisses[core] }));
@@ -86,33 +94,23 @@ function main(args: readonly string[]): void {
 
   const terminal = openTerminal();
 
-  let scheduled = false;
-  const slice = (): void => {
-    scheduled = false;
-    try {
-      chip.run(SLICE_CYCLES);
-    } finally {
-      if (sent.length > 0) {
-        terminal.write(Uint8Array.from(sent));
-        sent = [];
-      }
-    }
-    // Asleep with nothing to do: the next byte from the host starts it again, and no core is burnt meanwhile.
-    if (!chip.idle) schedule();
-  };
-  const schedule = (): void => {
-    if (scheduled) return;
-    scheduled = true;
-    setImmediate(() => guarded(slice));
-  };
+  const wake = runInSlices(
+    chip,
+    (step) => void setImmediate(() => guarded(step)),
+    () => {
+      if (sent.length === 0) return;
+      terminal.write(Uint8Array.from(sent));
+      sent = [];
+    },
+  );
   terminal.onData((data) => {
     if (usb) chip.usb!.send(data);
     else chip.receive(data);
-    schedule();
+    wake();
   });
-  answerQuestions(chip);
+  answerQuestions(chip, wake);
   process.stdout.write(`${JSON.stringify({ pty: terminal.name })}\n`);
-  schedule();
+  wake();
 }
 
 function guarded(step: () => void): void {

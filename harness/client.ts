@@ -103,7 +103,7 @@ interface Pending {
   deadline: number;
   /** True from a resending at once, on a bad frame, until a resending after silence. */
   mended: boolean;
-  timer: NodeJS.Timeout | undefined;
+  timer: ReturnType<typeof setTimeout> | undefined;
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: Error) => void;
 }

@@ -50,6 +50,10 @@ export class SerialTarget implements Target {
     return this.client.membranes(seed, layer, step, first, count);
   }
 
+  async layerCycles(): Promise<number[]> {
+    return Array.from((await this.client.statistics()).cycles, Number);
+  }
+
   constants(request: ConstantsRequest): Promise<Constants> {
     return this.client.constants(request);
   }

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { SerialPort } from 'serialport';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { formatHolders, portHolders } from './port-holder.js';
 import { BoardClient, type ClientOptions, NoAnswerError, type Unanswered } from './client.js';
 import type { Hello } from './frame.js';
 import type { ByteTransport } from './transport.js';
@@ -51,6 +52,80 @@ export async function listPorts(): Promise<PortDescription[]> {
   }));
 }
 
+/**
+ * Ports that may be one of `boards`, by their USB ids.
+ *
+ * @param list the machine's ports
+ */
+export async function boardPorts(
+  boards: readonly UsbBoard[],
+  list: () => Promise<PortDescription[]> = listPorts,
+): Promise<PortDescription[]> {
+  return (await list()).filter((port) => boardsAt(port, boards).length > 0);
+}
+
+/**
+ * The port of the one board that is there: by USB ids, and where several have them, by who says hello.
+ *
+ * @param helloMs how long each of several may take to say who it is, in milliseconds
+ * @throws FsvaeError `link` when there is none, or several
+ */
+export async function findBoardPort(
+  boards: readonly UsbBoard[],
+  list: () => Promise<PortDescription[]> = listPorts,
+  helloMs = 5000,
+): Promise<string> {
+  const all = await list();
+  const candidates = all.filter((port) => boardsAt(port, boards).length > 0);
+  if (candidates.length === 1) return candidates[0].path;
+  if (candidates.length === 0) {
+    const seen =
+      all.length === 0
+        ? 'there is no serial port at all'
+        : `there is ${all
+            .slice(0, 8)
+            .map(({ path }) => path)
+            .join(', ')}`;
+    throw new FsvaeError(
+      'link',
+      `no serial port has a board's USB ids (${seen}): plug the board in; a board on a serial adapter is named by --port PATH`,
+    );
+  }
+  const answers = await Promise.all(
+    candidates.map(async ({ path, serialNumber }) => {
+      try {
+        const { client, hello } = await connectBoard(path, { helloMs });
+        await client.close();
+        return { path, said: `${hello.board}, model ${hello.model}, serial ${hello.serialNumber}`, isBoard: true };
+      } catch (error) {
+        const why = error instanceof FsvaeError && /busy/.test(error.message) ? 'busy' : 'no hello';
+        return { path, said: `${why}${serialNumber === undefined ? '' : `, serial ${serialNumber}`}`, isBoard: false };
+      }
+    }),
+  );
+  const found = answers.filter(({ isBoard }) => isBoard);
+  if (found.length === 1) return found[0].path;
+  const listed = answers.map(({ path, said }) => `${path} (${said})`).join('; ');
+  throw new FsvaeError(
+    'link',
+    found.length === 0
+      ? `none of the ports with a board's USB ids says hello: ${listed}: flash the board, or name its port by --port PATH`
+      : `several boards are there: ${listed}: name one by --port PATH`,
+  );
+}
+
+/**
+ * Opens a port at 1200 baud and closes it: a board whose firmware knows this restarts into its boot loader.
+ *
+ * @throws FsvaeError `link` as openSerial() does
+ */
+export async function touch(path: string): Promise<void> {
+  const transport = await openSerial(path, 1200);
+  // Some systems pass the rate on only while the port is open for a moment.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await transport.close();
+}
+
 function onPath(program: string): boolean {
   return (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
 }
@@ -73,7 +148,14 @@ export async function explainOpenFailure(path: string, reason: string): Promise<
     );
   }
   if (/lock|busy|EBUSY/i.test(reason) || (process.platform === 'win32' && /access denied/i.test(reason))) {
-    return new FsvaeError('link', `serial port ${path} is busy: another program has it open, close that program first`);
+    const holders = await portHolders(path).catch(() => undefined);
+    const who =
+      holders === undefined
+        ? 'another program has it open, and the system does not tell which'
+        : holders.length === 0
+          ? 'another program has it open'
+          : `${formatHolders(holders)} has it open`;
+    return new FsvaeError('link', `serial port ${path} is busy: ${who}; close that program first`);
   }
   if (/permission|access denied|EACCES|EPERM/i.test(reason)) {
     return new FsvaeError(
@@ -109,6 +191,7 @@ export async function openSerial(path: string, baudRate: number): Promise<ByteTr
 class SerialTransport implements ByteTransport {
   readonly name: string;
   private closeListener: (() => void) | undefined;
+  private closing: Promise<void> | undefined;
 
   constructor(private readonly port: SerialPort) {
     this.name = port.path;
@@ -138,10 +221,12 @@ class SerialTransport implements ByteTransport {
   }
 
   close(): Promise<void> {
-    return new Promise((resolve) => {
+    // Once: whoever closes again waits for the same end, since until then the port cannot be opened anew.
+    this.closing ??= new Promise((resolve) => {
       if (this.port.isOpen) this.port.close(() => resolve());
       else resolve();
     });
+    return this.closing;
   }
 }
 

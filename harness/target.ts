@@ -45,6 +45,8 @@ export interface Target {
   spikes(seed: bigint, layer: number, step: number): Promise<Uint8Array>;
   /** Membranes before reset of `count` neurons from `first`; for the row `choices`, the indices drawn. */
   membranes(seed: bigint, layer: number, step: number, first: number, count: number): Promise<Int32Array>;
+  /** Counts of its clock for the last image that was drawn, by row, then the readout; undefined where none are kept. */
+  layerCycles?(): Promise<number[]>;
   /** Constants as they lie in the target's memory; undefined where there is no memory to look into. */
   constants?(request: ConstantsRequest): Promise<Constants>;
   close(): Promise<void>;

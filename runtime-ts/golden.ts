@@ -5,7 +5,7 @@ import type { IntegerModel } from './model.js';
 import { modelHash } from './model-file.js';
 import { Network, type Observer, type TraceRow, traceRows } from './network.js';
 import { drawChoices } from './pcg32.js';
-import { latentBytes, packSpikes, unpackSpikes } from './spike-bits.js';
+import { latentBytes, packLatent, packSpikes, unpackSpikes } from './spike-bits.js';
 import { FsvaeError } from './errors.js';
 import { FastNetwork } from './fast-network.js';
 import { type ImageWork, WorkCounter } from './work.js';
@@ -77,10 +77,7 @@ export class GoldenModel {
   latent(seed: bigint): Uint8Array {
     const z = this.fast.runPrior(this.choices(seed));
     const { timeSteps, latentChannels } = this.model.config;
-    const run = latentBytes(1, latentChannels);
-    const packed = new Uint8Array(timeSteps * run);
-    for (let t = 0; t < timeSteps; t++) packed.set(packSpikes(z, t * latentChannels, latentChannels), t * run);
-    return packed;
+    return packLatent(z, timeSteps, latentChannels);
   }
 
   /**

@@ -14,6 +14,14 @@ export function unpackSpikes(packed: Uint8Array, at: number, count: number): Uin
   return spikes;
 }
 
+/** Rule T2. @param z T * C spikes, time-major */
+export function packLatent(z: Uint8Array, timeSteps: number, latentChannels: number): Uint8Array {
+  const run = latentBytes(1, latentChannels);
+  const packed = new Uint8Array(timeSteps * run);
+  for (let t = 0; t < timeSteps; t++) packed.set(packSpikes(z, t * latentChannels, latentChannels), t * run);
+  return packed;
+}
+
 /** Rule T2: bytes of a latent: T runs of C bits, each run packed by rule T1. */
 export function latentBytes(timeSteps: number, latentChannels: number): number {
   return timeSteps * ((latentChannels + 7) >> 3);

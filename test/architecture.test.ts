@@ -14,17 +14,28 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'codegen/float': ['codegen/checkpoint', 'runtime-ts'],
   'codegen/quantize': ['codegen/float', 'runtime-ts'],
   'codegen/plan': ['runtime-ts'],
-  'codegen/emit': ['codegen/plan', 'codegen', 'runtime-ts'],
+  'codegen/emit': ['codegen/plan', 'runtime-ts'],
   'codegen/image': ['boards', 'runtime-ts'],
-  // codegen/project.ts, where plan, C and image meet, and codegen/package-root.ts.
+  // codegen/project.ts, where plan, C and image meet; project-files.ts; and what reads the package's own files.
   codegen: ['codegen/emit', 'codegen/image', 'codegen/plan', 'boards', 'runtime-ts'],
   emulator: ['codegen/image', 'runtime-ts'],
   harness: ['runtime-ts', 'boards'],
+  flashing: ['codegen/image', 'harness', 'boards', 'runtime-ts'],
+  report: ['codegen/emit', 'codegen/plan', 'codegen/quantize', 'codegen', 'boards', 'runtime-ts'],
   'training/random': [],
   'training/config': ['runtime-ts'],
   'training/data': ['training/random', 'runtime-ts'],
   'training/engine': ['runtime-ts'],
-  'training/model': ['training/config', 'training/engine', 'training/random', 'runtime-ts'],
+  // Fine-tuning computes in the integers that `quantize` makes: by the same functions, so that they cannot differ.
+  'training/model': [
+    'training/config',
+    'training/engine',
+    'training/random',
+    'codegen/checkpoint',
+    'codegen/float',
+    'codegen/quantize',
+    'runtime-ts',
+  ],
   'training/page': [],
   // The networks without spikes, which share everything but the neurons.
   'training/baselines': [
@@ -67,7 +78,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'training/train',
     'runtime-ts',
   ],
-  cli: ['codegen/*', 'boards', 'harness', 'emulator', 'training/*', 'runtime-ts'],
+  cli: ['codegen/*', 'boards', 'harness', 'flashing', 'emulator', 'report', 'training/*', 'runtime-ts'],
+  // What runs in a browser: page/ beside the user, workers/ beside the page.
+  'playground/page': ['playground/workers', 'codegen/image', 'boards', 'harness', 'report', 'runtime-ts'],
+  'playground/workers': ['playground/page', 'codegen/*', 'boards', 'emulator', 'report', 'runtime-ts'],
+  'playground/build': ['cli', 'codegen', 'boards'],
   models: ['codegen', 'runtime-ts'],
   bench: ['*'],
   test: ['*'],
@@ -83,11 +98,12 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'codegen/float': [],
   'codegen/quantize': [],
   'codegen/plan': [],
-  'codegen/emit': ['node:', 'handlebars'],
+  'codegen/emit': ['handlebars'],
   'codegen/image': ['node:'],
   codegen: ['node:'],
   emulator: ['node:', 'rp2040js', '@lydell/node-pty'],
   harness: ['node:', 'serialport', 'pngjs', 'cli-progress', 'zod'],
+  flashing: ['node:'],
   'training/random': [],
   'training/config': ['node:', 'zod'],
   'training/data': ['node:', 'jpeg-js', 'pngjs'],
@@ -98,7 +114,11 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   'training/train': ['node:', ...TENSORFLOW],
   'training/metrics': [...TENSORFLOW, 'ml-matrix', 'onnxruntime-web'],
   'training/sweep': ['node:'],
+  report: [],
   cli: ['node:', 'commander'],
+  'playground/page': [],
+  'playground/workers': ['fflate'],
+  'playground/build': ['node:'],
 };
 
 const TOP_FOLDERS = [
@@ -107,7 +127,10 @@ const TOP_FOLDERS = [
   'codegen',
   'emulator',
   'harness',
+  'flashing',
   'cli',
+  'report',
+  'playground',
   'models',
   'bench',
   'training',
@@ -132,6 +155,21 @@ function importsOf(file: string): Import[] {
   const found = [...text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+'([^']+)'|import\('([^']+)'\)/g)];
   return found.map((match) => ({ file, target: match[1] ?? match[2] }));
 }
+
+/** What is left of a file's imports when types are gone. */
+function valueImportsOf(file: string): string[] {
+  const text = readFileSync(join(PACKAGE_ROOT, file), 'utf8');
+  const found = [...text.matchAll(/(?:^|\n)\s*(?:import|export)\s+(?!type\b)([^;]*?from\s+)?'([^']+)'/g)];
+  return found.map((match) => match[2]);
+}
+
+/** A file without its comments. */
+function codeOf(file: string): string {
+  return readFileSync(join(PACKAGE_ROOT, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+}
+
+/** Packages that run in a browser as they are. */
+const BROWSER_PACKAGES = ['fflate', 'handlebars', 'rp2040js', 'zod'];
 
 /** The rule's folder of a file: `codegen/plan` for codegen/plan/x.ts, `codegen` for codegen/project.ts. */
 function ruleOf(file: string): string {
@@ -186,6 +224,34 @@ describe('architecture', () => {
       })
       .map(({ file, target }) => `${file} uses ${target}`);
     expect(foreign).to.deep.equal([]);
+  });
+
+  it('what the page loads, directly or by way of others, needs no Node', () => {
+    const byFile = new Map(files.map((file) => [file, valueImportsOf(file)]));
+    const seen = new Set<string>();
+    const needing: string[] = [];
+    const visit = (file: string, from: string): void => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const target of byFile.get(file) ?? []) {
+        if (target.startsWith('.')) {
+          visit(relative(PACKAGE_ROOT, resolve(PACKAGE_ROOT, dirname(file), target)).replace(/\.js$/, '.ts'), file);
+        } else if (!BROWSER_PACKAGES.includes(target)) needing.push(`${file} (from ${from}) uses ${target}`);
+      }
+    };
+    const roots = files.filter((file) => /^playground\/(page|workers)\//.test(file));
+    expect(roots.length).to.be.above(8);
+    for (const file of roots) visit(file, 'the page');
+    expect(needing).to.deep.equal([]);
+    // The emulator, code generation and quantization are among them: the page has no second ones.
+    expect([...seen]).to.include.members([
+      'emulator/rp2040.ts',
+      'codegen/emit/emit.ts',
+      'codegen/quantize/quantize.ts',
+    ]);
+    const node = /\b(Buffer|process|require|__dirname)\b\s*[.([]|\bsetImmediate\(/;
+    const naming = [...seen].filter((file) => node.test(codeOf(file)));
+    expect(naming).to.deep.equal([]);
   });
 
   it('no file imports itself by way of others', () => {

@@ -1,7 +1,7 @@
 /** `fsvae-codegen check`: a recorded run, reproduced. */
 
 import type { Command } from 'commander';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { readNpz } from '../../codegen/checkpoint/npz.js';
 import { checkRecordedRun, formatCheckReport } from '../../codegen/float/check.js';
 import { readFloatModel } from '../../codegen/float/network.js';

@@ -1,7 +1,8 @@
 /** `fsvae-codegen convert`: what generation needs of a checkpoint, as safetensors: smaller, and nothing in it can execute. */
 
 import type { Command } from 'commander';
-import { type Checkpoint, readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import type { Checkpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { encodeSafetensors, type Tensor } from '../../runtime-ts/safetensors.js';
 import type { Output } from '../terminal.js';

@@ -3,14 +3,15 @@
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import { loadBoard } from '../../boards/board.js';
-import { type Checkpoint, parseCheckpoint, readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { type Checkpoint, parseCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { startProgress, timeLeft } from '../../harness/progress.js';
 import { stream } from '../../harness/stream.js';
 import type { Target } from '../../harness/target.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import type { IntegerModel } from '../../runtime-ts/model.js';
-import { latentBytes, packSpikes } from '../../runtime-ts/spike-bits.js';
+import { packLatent } from '../../runtime-ts/spike-bits.js';
 import { meanWork } from '../../runtime-ts/work.js';
 import { buildFor } from '../build.js';
 import { holdsIntegerModel, type LoadedModel, loadModel, readModelBytes } from '../load-model.js';
@@ -90,14 +91,6 @@ function loadGoldens(path: string, flags: EvaluateFlags): Golden[] {
     const title = `int${weightBits(loaded.model)} golden model${list}`;
     return { loaded, title, golden: new GoldenModel(loaded.model), reconstruction: undefined };
   });
-}
-
-/** Rule T2. @param z T * C spikes */
-function packLatent(z: Uint8Array, { config: { timeSteps, latentChannels } }: IntegerModel): Uint8Array {
-  const run = latentBytes(1, latentChannels);
-  const packed = new Uint8Array(timeSteps * run);
-  for (let t = 0; t < timeSteps; t++) packed.set(packSpikes(z, t * latentChannels, latentChannels), t * run);
-  return packed;
 }
 
 function checkFlags(flags: EvaluateFlags): void {
@@ -377,7 +370,8 @@ class Evaluation {
           const wanted = batch.inputs.subarray(n * pixels, (n + 1) * pixels);
           const z = batch.latent(n);
           goldens.forEach(({ golden, loaded }, i) => {
-            const latent = packLatent(z, loaded.model);
+            const { timeSteps, latentChannels } = loaded.model.config;
+            const latent = packLatent(z, timeSteps, latentChannels);
             const image = golden.decode(latent);
             integer[i].addBytes(wanted, image, shape.channels);
             if (i === 0 && this.reconstructed.length < this.flags.streamed) this.reconstructed.push({ latent, image });

@@ -8,11 +8,12 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import { encodeModel, modelHash } from '../../runtime-ts/model-file.js';
 import { describeModel } from '../build.js';
 import { loadModel, type ModelOptions } from '../load-model.js';
-import { positiveInteger, withModel } from '../options.js';
+import { positiveInteger, type ReportFlags, withModel, withReport } from '../options.js';
+import { writeReport } from '../report.js';
 import type { Output } from '../terminal.js';
 import { writeNew } from '../write-new.js';
 
-interface QuantizeFlags extends ModelOptions {
+interface QuantizeFlags extends ModelOptions, ReportFlags {
   readonly out?: string;
   readonly samples: number;
   readonly json?: boolean;
@@ -32,6 +33,10 @@ function quantize(output: Output, flags: QuantizeFlags): void {
   if (flags.out !== undefined) {
     writeNew(flags.out, encodeModel(loaded.model, { name: loaded.name, generator: GENERATOR_VERSION }));
   }
+  if (flags.report !== undefined) {
+    const command = `fsvae-codegen quantize ${flags.model} --bits ${flags.bits ?? '8'}`;
+    writeReport(output, flags.report, loaded, { command, quantization: report });
+  }
   if (flags.json === true) {
     const json = { hash: modelHash(loaded.model), ...report, firstSeed: String(report.firstSeed) };
     output.json(json);
@@ -42,7 +47,7 @@ function quantize(output: Output, flags: QuantizeFlags): void {
 }
 
 export function quantizeCommand(program: Command, output: Output): void {
-  withModel(program.command('quantize').argument('[checkpoint]', 'instead of --model'))
+  withReport(withModel(program.command('quantize').argument('[checkpoint]', 'instead of --model')))
     .description('Quantizes a checkpoint and reports what that changed, layer by layer.')
     .option('-o, --out <file>', 'write the integer model (safetensors)')
     .option('--samples <count>', 'samples to compare on', positiveInteger, 8)

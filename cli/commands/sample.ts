@@ -3,7 +3,9 @@
 import type { Command } from 'commander';
 import { pngGrid } from '../../harness/picture.js';
 import { startProgress } from '../../harness/progress.js';
+import { crc32 } from '../../runtime-ts/crc32.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
+import { modelHash } from '../../runtime-ts/model-file.js';
 import { describeModel } from '../build.js';
 import { showPicture } from '../draw.js';
 import { loadModel, type ModelOptions } from '../load-model.js';
@@ -25,6 +27,16 @@ function sample(output: Output, flags: ModelOptions & DrawFlags): void {
   if (flags.png !== undefined) {
     writeNew(flags.png, pngGrid(images, shape, { scale: 4 }));
   }
+  if (flags.json === true) {
+    output.json({
+      model: { name: loaded.name, hash: modelHash(loaded.model) },
+      images: images.map((image, i) => ({
+        seed: String(BigInt.asUintN(64, flags.seed + BigInt(i))),
+        crc32: crc32(image).toString(16).padStart(8, '0'),
+      })),
+    });
+    return;
+  }
   output.say(describeModel(loaded));
   showPicture(output, images, shape);
   if (flags.png !== undefined) output.say(`picture: ${flags.png}`);
@@ -36,6 +48,7 @@ export function sampleCommand(program: Command, output: Output): void {
     .option('-n, --images <count>', 'how many', positiveInteger, 16)
     .addOption(seedOption())
     .option('--png <file>', 'write a picture of all images')
+    .option('--json', "one JSON object on stdout: each image's CRC-32")
     .action((flags: ModelOptions & DrawFlags) => {
       sample(output, flags);
     });

@@ -5,7 +5,7 @@ import { GoldenModel } from '../../runtime-ts/golden.js';
 import { draw } from '../draw.js';
 import { loadModel, type ModelOptions } from '../load-model.js';
 import { type DrawFlags, positiveInteger, withDraw, withModel } from '../options.js';
-import { expectedAnywhere, openPort } from '../targets.js';
+import { expectedAnywhere, openPort, portPath } from '../targets.js';
 import type { Output } from '../terminal.js';
 
 interface StreamFlags extends ModelOptions, DrawFlags {
@@ -17,7 +17,8 @@ interface StreamFlags extends ModelOptions, DrawFlags {
 async function stream(output: Output, flags: StreamFlags): Promise<void> {
   const loaded = flags.compare ? loadModel(flags) : undefined;
   const expected = loaded === undefined ? undefined : expectedAnywhere(loaded);
-  const target = await openPort(flags.port, flags.baud, expected, (line) => output.note(line));
+  const note = (line: string): void => output.note(line);
+  const target = await openPort(await portPath(flags.port, note), flags.baud, expected, note);
   try {
     await draw(output, target, loaded === undefined ? undefined : new GoldenModel(loaded.model), flags);
   } finally {
@@ -28,7 +29,7 @@ async function stream(output: Output, flags: StreamFlags): Promise<void> {
 export function streamCommand(program: Command, output: Output): void {
   withDraw(withModel(program.command('stream')), 16)
     .description('Streams images from a board, each compared with the golden model.')
-    .requiredOption('-p, --port <path>', 'serial port of the board')
+    .requiredOption('-p, --port <path>', 'serial port of the board; auto finds it by its USB ids')
     .option('--baud <rate>', 'bits a second', positiveInteger, 115_200)
     .option('--no-compare', 'only draw; whatever model the board runs')
     .option('--png <file>', 'write a picture of all images')

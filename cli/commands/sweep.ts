@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Command } from 'commander';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { positiveInteger } from '../options.js';
 import type { Output } from '../terminal.js';

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { positiveInteger } from '../options.js';
 import type { Output } from '../terminal.js';
 import { loadTraining } from '../training.js';
@@ -15,11 +15,14 @@ interface TrainFlags {
   readonly from?: string;
   readonly limit?: number;
   readonly steps?: number;
+  readonly workers?: number;
 }
 
-/** Leak and threshold are in no checkpoint: what the import must be told, where they are not the usual ones. */
-function importFlags({ tau, threshold }: { readonly tau: number; readonly threshold: number }): string {
-  return (tau === 0.25 ? '' : ` --tau ${tau}`) + (threshold === 0.2 ? '' : ` --threshold ${threshold}`);
+/** Leak, threshold and bits are in no checkpoint: what the import must be told, where they are not the usual ones. */
+function importFlags({ tau, threshold }: { readonly tau: number; readonly threshold: number }, bits: string): string {
+  const flag = (name: string, value: number | string, usual: number | string): string =>
+    value === usual ? '' : ` --${name} ${value}`;
+  return flag('tau', tau, 0.25) + flag('threshold', threshold, 0.2) + flag('bits', bits, '8');
 }
 
 /** Trains, or goes on; the first interrupt stops after the step and saves, the second ends at once. */
@@ -43,6 +46,7 @@ async function train(output: Output, flags: TrainFlags): Promise<void> {
       resume: flags.resume === true,
       ...(flags.from === undefined ? {} : { from: training.readNetwork(readCheckpoint(flags.from), config) }),
       ...(flags.steps === undefined ? {} : { steps: flags.steps }),
+      ...(flags.workers === undefined ? {} : { workers: flags.workers }),
       stream: output.stderr,
       say: (line) => output.say(line),
       stopped: () => interrupted,
@@ -50,7 +54,9 @@ async function train(output: Output, flags: TrainFlags): Promise<void> {
     output.say(`${position.step} steps done, ${imagesPerSecond.toFixed(1)} images/s; the network: ${networkPath}`);
     if (!finished) output.say('not all epochs are done: the same command with --resume goes on');
     if (config.kind === 'fsvae') {
-      output.say(`Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron)}`);
+      output.say(
+        `Next: fsvae-codegen quantize ${networkPath}${importFlags(config.neuron, training.bitsOption(config))}`,
+      );
     }
     if (measured !== undefined) {
       const path = join(flags.out, training.RUN_FILES.statistics);
@@ -73,5 +79,6 @@ export function trainCommand(program: Command, output: Output): void {
     .option('--from <checkpoint>', 'begin with the weights of a checkpoint that has encoder and posterior: fine-tuning')
     .option('--limit <images>', 'use no more images than this', positiveInteger)
     .option('--steps <count>', 'stop once so many steps are done in all', positiveInteger)
+    .option('--workers <threads>', "for the config's shards; else as many as the machine has", positiveInteger)
     .action((flags: TrainFlags) => train(output, flags));
 }

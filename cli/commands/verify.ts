@@ -17,19 +17,29 @@ import { GoldenModel } from '../../runtime-ts/golden.js';
 import { buildFor } from '../build.js';
 import { boardTarget, builtTarget, certifiedOptions, existingCertificate, goldenTarget } from '../certify.js';
 import { loadModel } from '../load-model.js';
-import { type BuildFlags, type DrawFlags, positiveInteger, withBuild, withDraw } from '../options.js';
+import {
+  type BuildFlags,
+  type DrawFlags,
+  positiveInteger,
+  type ReportFlags,
+  withBuild,
+  withDraw,
+  withReport,
+} from '../options.js';
+import { type Findings, writeReport } from '../report.js';
 import {
   type BoardTarget,
   expectedAnywhere,
   type ExpectedModel,
   expectedModel,
   openPort,
+  portPath,
   startBuild,
 } from '../targets.js';
 import type { Output } from '../terminal.js';
 import { writeNew } from '../write-new.js';
 
-interface VerifyFlags extends BuildFlags, DrawFlags {
+interface VerifyFlags extends BuildFlags, DrawFlags, ReportFlags {
   readonly port?: string;
   readonly simulate?: boolean;
   readonly baud: number;
@@ -70,6 +80,7 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   let target: BoardTarget;
   let certified: CertifiedTarget;
   let expected: ExpectedModel;
+  let built: Findings['built'];
   let generatorNote: string | undefined;
   const note = (line: string): void => {
     generatorNote = line;
@@ -77,12 +88,13 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
   };
   if (flags.port !== undefined) {
     expected = expectedAnywhere(loaded);
-    target = await openPort(flags.port, flags.baud, expected, note);
+    target = await openPort(await portPath(flags.port, (line) => output.note(line)), flags.baud, expected, note);
     certified = boardTarget(target.hello);
   } else {
     const { plan, build } = await buildFor(output, board, flags, loaded, talk);
     expected = expectedModel(plan);
-    target = await startBuild(board, build, expected, note);
+    built = { plan, board, image: build.image };
+    target = await startBuild(board, build, expected, note, flags.report !== undefined);
     certified = builtTarget(board, build, target.hello);
   }
   const progress = startProgress({ stream: output.stderr, label: 'seeds', total: flags.images });
@@ -106,6 +118,18 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
       output.say(formatVerifyResult(result));
       if (replay !== undefined) output.say(`replay: ${replay}`);
     }
+    if (flags.report !== undefined) {
+      // The board draws once more: what verification asks for is not timed layer by layer.
+      const { image } = await target.sample(flags.seed);
+      const measured = await target.layerCycles?.();
+      writeReport(output, flags.report, loaded, {
+        command: replayCommand(flags, flags.seed).replace(/--images 1$/, `--images ${flags.images}`),
+        ...(built === undefined ? {} : { built }),
+        ...(measured === undefined ? {} : { measured }),
+        drawn: { by: target.name, images: [image], firstSeed: flags.seed },
+        verdict: { exact: result.equal, text: formatVerifyResult(result) },
+      });
+    }
     if (flags.certificate !== undefined && result.equal) {
       const model = { name: loaded.name, hash: golden.hash, options: certifiedOptions(flags) };
       const evidence = collector.evidence(model, flags.seed);
@@ -121,9 +145,9 @@ async function verifyTarget(output: Output, flags: VerifyFlags): Promise<void> {
 }
 
 export function verifyCommand(program: Command, output: Output): void {
-  withDraw(withBuild(program.command('verify'), 'defaulted'), 16)
+  withReport(withDraw(withBuild(program.command('verify'), 'defaulted'), 16))
     .description('Compares digests of every spike; on a difference, finds the first wrong layer, step and neuron.')
-    .option('-p, --port <path>', 'serial port of the board')
+    .option('-p, --port <path>', 'serial port of the board; auto finds it by its USB ids')
     .option('--simulate', 'build for --board and use its emulator instead')
     .option('--baud <rate>', 'bits a second', positiveInteger, 115_200)
     .option('--keep-going', 'go on after the first difference')

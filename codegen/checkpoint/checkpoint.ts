@@ -2,7 +2,6 @@
 
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { parseSafetensors, quoteName } from '../../runtime-ts/safetensors.js';
-import { readBytes } from './file.js';
 import { type CheckpointTensor, decodeFloats, FLOAT_BYTES, type FloatType } from './floats.js';
 import { readTorchTensors } from './torch.js';
 import { looksLikeZip, ZipArchive } from './zip.js';
@@ -72,15 +71,6 @@ export function parseCheckpoint(bytes: Uint8Array, source: string): Checkpoint {
     'input',
     `${source}: is neither a PyTorch checkpoint (zip) nor a safetensors file: give what torch.save(net.state_dict()) wrote`,
   );
-}
-
-/**
- * Reads a checkpoint file; its content, not its name, decides the format.
- *
- * @throws FsvaeError `usage` when the file cannot be read, `input` as parseCheckpoint
- */
-export function readCheckpoint(path: string): Checkpoint {
-  return parseCheckpoint(readBytes(path), path);
 }
 
 /**

@@ -1,5 +1,8 @@
+/** Checkpoints on disk. What their bytes mean is read elsewhere, without Node. */
+
 import { readFileSync, statSync } from 'node:fs';
 import { FsvaeError } from '../../runtime-ts/errors.js';
+import { type Checkpoint, parseCheckpoint } from './checkpoint.js';
 import { MAX_TOTAL_BYTES } from './zip.js';
 
 /**
@@ -22,4 +25,13 @@ export function readBytes(path: string): Uint8Array {
     const why = code === 'ENOENT' ? 'no such file' : `cannot be read (${code ?? 'unknown reason'})`;
     throw new FsvaeError('usage', `${path}: ${why}`);
   }
+}
+
+/**
+ * Reads a checkpoint file; its content, not its name, decides the format.
+ *
+ * @throws FsvaeError `usage` when the file cannot be read, `input` as parseCheckpoint
+ */
+export function readCheckpoint(path: string): Checkpoint {
+  return parseCheckpoint(readBytes(path), path);
 }

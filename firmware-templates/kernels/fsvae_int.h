@@ -11,6 +11,9 @@
 /* Rule L1 relies on >> of a negative number rounding towards minus infinity, which C99 leaves to the compiler. */
 FSVAE_STATIC_ASSERT(arithmetic_shift, (-1 >> 1) == -1 && (-5 >> 2) == -2);
 
+/* Shifts and products of what is narrower than int are computed in int: 16 bits, as on AVR, are too few. */
+FSVAE_STATIC_ASSERT(int_width, sizeof(int) >= 4);
+
 /* So does reading a word as a signed number modulo 2^32. */
 FSVAE_STATIC_ASSERT(signed_conversion, (int32_t)0x80000000u < 0 && (int32_t)0xffffffffu == -1);
 

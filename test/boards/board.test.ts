@@ -57,7 +57,8 @@ describe('board descriptions', () => {
       const files = readdirSync(join(PACKAGE_ROOT, 'firmware-templates/ports', board.port));
       expect(files).to.include('port.c');
       if (board.boot2 !== null) expect(files).to.include(board.boot2);
-      expect(files.includes('link.ld.hbs')).to.equal(board.memory !== null);
+      const plan = makePlan(randomModel(1, TINY_SHAPE), 'tiny');
+      expect(projectFiles(plan, board).has('port/link.ld')).to.equal(board.memory !== null);
     });
   }
 
@@ -110,7 +111,9 @@ describe('board descriptions', () => {
     ['rp2o40', 'did you mean rp2040?'],
     ['RP2040', 'did you mean rp2040?'],
     ['hots', 'did you mean host?'],
-    ['esp32-something', 'there is only: host, mps2-an386, rp2040'],
+    ['rp2530', 'did you mean rp2040 or rp2350?'],
+    ['nucleo-f466re', 'did you mean nucleo-f446re'],
+    ['teapot', `there is only: ${boardNames().join(', ')};`],
   ]) {
     it(`offers the nearest names for ${asked}`, () => {
       const error = refusal(() => loadBoard(asked));

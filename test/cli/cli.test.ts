@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { PNG } from 'pngjs';
+import { boardNames } from '../../boards/board.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
 
@@ -50,6 +51,7 @@ describe('command line', function () {
     expect(out).to.include('fsvae-codegen --board rp2040');
     expect(out).to.include('Exit codes: 0 ok, 1 bits differ');
     for (const command of [
+      'flash',
       'simulate',
       'stream',
       'verify',
@@ -85,8 +87,66 @@ describe('command line', function () {
     expect(existsSync(join(folder, parsed.program))).to.equal(true);
   });
 
+  it('generates a project for another build system, with and without a board', () => {
+    const text = run(['--format', 'arduino', '--model', 'tiny', '--out', 'library']);
+    expect(text.err).to.equal('');
+    expect(text.out).to.match(/wrote \d+ files to library\nHow to build it: library[/\\]README\.md\n$/);
+    expect(existsSync(join(folder, 'library/examples/Draw/Draw.ino'))).to.equal(true);
+    const json = run(['--format', 'zephyr', '--board', 'rp2040', '--model', 'tiny', '--json']);
+    const parsed = JSON.parse(json.out) as { format: string; folder: string; budget: { fits: boolean } };
+    expect(parsed).to.include({ format: 'zephyr', folder: join('build', 'zephyr-tiny') });
+    expect(parsed.budget.fits).to.equal(true);
+    refused(
+      ['--format', 'arduino', '--model', 'tiny', '--weights', 'incbin'],
+      EXIT_CODES.usage,
+      /take constants as array/,
+    );
+    refused(['--format', 'makefile'], EXIT_CODES.usage, /Allowed choices are bare, plain, cmake/);
+    refused(['--model', 'tiny'], EXIT_CODES.usage, /required option '-b, --board <name\|file>' not specified/);
+  });
+
+  it('shows what it would flash, and refuses what cannot be', () => {
+    const args = ['--model', 'tiny', '--compiler', 'zig', '--out', 'pico'];
+    const shown = run(['flash', '--board', 'rp2040', ...args, '--dry-run']);
+    expect(shown.out).to.match(/\ncopy pico[/\\]build[/\\]fsvae\.uf2 to \S.*\n$/);
+    expect(shown.code).to.equal(0);
+    refused(
+      ['flash', '--board', 'rp2040', '--method', 'esptool'],
+      EXIT_CODES.usage,
+      /there is drive, picotool, openocd$/,
+    );
+    refused(['flash', '--board', 'rp2040', '--image', 'x.hex'], EXIT_CODES.usage, /takes a \.uf2, \.elf or \.bin file/);
+    refused(['flash', '--board', 'rp2040', '--image', 'no.uf2'], EXIT_CODES.usage, /no\.uf2 does not exist/);
+    refused(
+      ['flash', '--board', 'mps2-an386', '--image', 'package.bin', '--verify'],
+      EXIT_CODES.usage,
+      /--verify needs --port/,
+    );
+    const none = [
+      'flash',
+      '--board',
+      'rp2040',
+      '--image',
+      'pico/build/fsvae.uf2',
+      '--drive',
+      'no-drive',
+      '--wait',
+      '1',
+    ];
+    refused(none, EXIT_CODES.flash, /no drive RPI-RP2 within 1 s: start the board's boot loader/);
+  });
+
+  it("tells each image's CRC-32, which examples of project formats print", () => {
+    const { out } = run(['sample', '--model', 'tiny', '-n', '2', '--json']);
+    const { images } = JSON.parse(out) as { images: { seed: string; crc32: string }[] };
+    expect(images).to.deep.equal([
+      { seed: '0', crc32: 'a29ddf0b' },
+      { seed: '1', crc32: '69906d32' },
+    ]);
+  });
+
   it('keeps the promise of the fit answer: program and RAM stay within its upper bounds', () => {
-    for (const board of ['rp2040', 'mps2-an386']) {
+    for (const board of ['rp2040', 'mps2-an386', 'mps2-an505', 'riscv32-virt']) {
       for (const compiler of ['gcc', 'zig']) {
         const out = `${board}-${compiler}`;
         const built = run(['--board', board, '--model', 'mnist', '--out', out, '--compiler', compiler, '--json']);
@@ -101,6 +161,29 @@ describe('command line', function () {
         expect(flashUsed, out).to.be.above(budget.flash.used - 44 * 1024);
       }
     }
+  });
+
+  it('lists the boards: what they are, and how long an image takes', () => {
+    const { out, code } = run(['boards', '--json']);
+    expect(code).to.equal(0);
+    const rows = JSON.parse(out) as Record<string, unknown>[];
+    expect(rows.map(({ name }) => name)).to.deep.equal(boardNames());
+    const pico = rows.find(({ name }) => name === 'rp2040')!;
+    expect(pico).to.include({
+      core: 'cortex-m0plus',
+      flash: 2 << 20,
+      ram: 264 << 10,
+      holds: 'mnist',
+      emulator: 'rp2040js',
+    });
+    expect(pico.formats).to.deep.equal(['bare']);
+    expect(pico.image).to.include({ model: 'mnist', basis: 'emulated' });
+    // A part that the full-size model does not fit; a board of QEMU, which has no speed.
+    expect(rows.find(({ name }) => name === 'nucleo-f446re')!.image).to.include({ model: 'tiny', basis: 'predicted' });
+    expect(rows.find(({ name }) => name === 'riscv32-virt')!.image).to.equal(null);
+    const text = run(['boards']).out;
+    expect(text).to.match(/\nrp2040 +cortex-m0plus +2048 KiB +264 KiB +rp2040js +\S+ +mnist \d+ ms +USB serial/);
+    expect(text).to.match(/\nrp2350 +cortex-m33 .* mnist \d+ ms \*/);
   });
 
   it('writes the same bytes every time, whatever the folder', () => {

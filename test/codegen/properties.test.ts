@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { emitLibrary } from '../../codegen/emit/emit.js';
 import { layerIdentifier } from '../../codegen/emit/c-text.js';
 import { renderTemplate } from '../../codegen/emit/render.js';
+import { packageTemplates } from '../../codegen/templates.js';
 import { libraryView, printableName } from '../../codegen/emit/view.js';
 import { makePlan } from '../../codegen/plan/plan.js';
 import { compilerExists, WARNINGS, writeLibrary } from '../support/host-library.js';
@@ -126,8 +127,8 @@ describe('properties of the generated C, as the README promises them', () => {
   });
 
   it('is the same text for the same model', () => {
-    const again = emitLibrary(makePlan(randomModel(31, TINY_SHAPE), 'tiny'), OPTIONS);
-    for (const [path, content] of emitLibrary(plan, OPTIONS))
+    const again = emitLibrary(makePlan(randomModel(31, TINY_SHAPE), 'tiny'), packageTemplates(), OPTIONS);
+    for (const [path, content] of emitLibrary(plan, packageTemplates(), OPTIONS))
       expect(String(again.get(path)), path).to.equal(String(content));
   });
 
@@ -212,7 +213,7 @@ describe('templates', () => {
   it('refuse a field that the view lacks, and any helper beyond each, if, with', () => {
     const view = libraryView(plan, OPTIONS) as Record<string, unknown>;
     delete view.arenaBytes;
-    expect(() => renderTemplate('library/fsvae.h.hbs', view)).to.throw(/arenaBytes/);
+    expect(() => renderTemplate(packageTemplates(), 'library/fsvae.h.hbs', view)).to.throw(/arenaBytes/);
   });
 
   it('never write a name that could leave a C string, comment or identifier', () => {

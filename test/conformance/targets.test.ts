@@ -110,6 +110,15 @@ const KINDS: readonly TargetKind[] = [
   // Without QEMU these fail, with how to install it.
   built('mps2-an386', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
   built('mps2-an386', 'zig', ['tiny', 'mnist']),
+  built('mps2-an500', 'gcc', ['tiny', 'tiny-int4', 'mnist']),
+  built('mps2-an500', 'zig', ['tiny']),
+  built('mps2-an505', 'gcc', ['tiny', 'tiny-int4', 'mnist']),
+  built('mps2-an505', 'zig', ['tiny']),
+  // Flash of 1 MB: the full-size model does not fit.
+  built('netduinoplus2', 'gcc', ['tiny', 'tiny-int4']),
+  built('netduinoplus2', 'zig', ['tiny']),
+  built('riscv32-virt', 'gcc', ['tiny', 'tiny-int4', 'mnist']),
+  built('riscv32-virt', 'zig', ['tiny', 'tiny-int4']),
   {
     name: 'board',
     models: [(process.env.FSVAE_TEST_MODEL ?? 'mnist') as ShippedId],

@@ -148,15 +148,21 @@ describe('QEMU process, refusing', () => {
   before(() => requireQemu());
 
   it('no program', async () => {
-    expect(await lastWords(EMULATOR, 'mps2-an386')).to.contain('usage: qemu-process MACHINE PROGRAM.elf');
+    expect(await lastWords(EMULATOR, 'cortex-m4', 'mps2-an386')).to.contain(
+      'usage: qemu-process CORE MACHINE PROGRAM.elf',
+    );
   });
 
   it('a program that is not there', async () => {
-    expect(await lastWords(EMULATOR, 'mps2-an386', 'no-such.elf')).to.contain('no-such.elf cannot be read');
+    expect(await lastWords(EMULATOR, 'cortex-m4', 'mps2-an386', 'no-such.elf')).to.contain(
+      'no-such.elf cannot be read',
+    );
   });
 
   it('a machine that QEMU does not know', async () => {
-    expect(await lastWords(EMULATOR, 'no-such-machine', join(PACKAGE_ROOT, 'package.json'))).to.match(/exit code 1/);
+    expect(await lastWords(EMULATOR, 'cortex-m4', 'no-such-machine', join(PACKAGE_ROOT, 'package.json'))).to.match(
+      /exit code 1/,
+    );
   });
 
   it('says what to install where QEMU is missing', () => {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { cacheReads } from '../../codegen/plan/activity.js';
 import { type BufferRequest, lowerBound, placeBuffers } from '../../codegen/plan/arena.js';
-import { budget, formatBudget, PROGRAM_FLASH_BYTES, refusal } from '../../codegen/plan/budget.js';
+import { type BoardMemory, budget, formatBudget, refusal } from '../../codegen/plan/budget.js';
 import { ARENA_ROOM_BYTES, makePlan, type Plan } from '../../codegen/plan/plan.js';
 import { halfRowSums, type Kernel, layOutWeights, PARITY_ORDER, rowWords } from '../../codegen/plan/weights.js';
 import type { LinearLayer } from '../../runtime-ts/model.js';
@@ -17,6 +17,15 @@ const requests = fc
   .map((list) =>
     list.map(({ bytes, first, length }, i): BufferRequest => ({ name: `b${i}`, bytes, first, last: first + length })),
   );
+
+const PICO: BoardMemory = {
+  name: 'rp2040',
+  flashBytes: 2097152,
+  ramBytes: 270336,
+  stackBytes: 4096,
+  programFlashBytes: 57344,
+  programRamBytes: 16384,
+};
 
 describe('arena', () => {
   it('never lets two buffers that live together overlap, and aligns all of them', () => {
@@ -220,7 +229,7 @@ describe('plan', () => {
   it('holds the full-size network in 128 KB of RAM and 2 MiB of flash, int4 in 1.1 MiB', () => {
     const { plan } = shipped('mnist');
     expect(plan.arena.bytes).to.be.below(128 * 1024);
-    expect(4 * plan.weights.words.length).to.be.below(2 * 1024 * 1024 - PROGRAM_FLASH_BYTES);
+    expect(4 * plan.weights.words.length).to.be.below(2 * 1024 * 1024 - PICO.programFlashBytes);
     expect(4 * shipped('mnist-int4').plan.weights.words.length).to.be.below(1.1 * 1024 * 1024);
   });
 });
@@ -237,7 +246,7 @@ describe("the paper's large network (64 x 64 RGB, hidden dims 32 to 512)", () =>
     fractionBits: 3,
     aligned: true,
   };
-  const board = { name: 'rp2040', flashBytes: 2097152, ramBytes: 270336, stackBytes: 4096 };
+  const board = PICO;
 
   it('fits a Pico in int4, and in int8 is told so', () => {
     const int4 = budget(makePlan(randomModel(5, { ...shape, bits: [4] }), 'large'), board);
@@ -250,7 +259,7 @@ describe("the paper's large network (64 x 64 RGB, hidden dims 32 to 512)", () =>
 
 describe('fit answer', () => {
   const { plan } = shipped('mnist');
-  const pico = { name: 'rp2040', flashBytes: 2097152, ramBytes: 270336, stackBytes: 4096 };
+  const pico = PICO;
 
   it('adds up to the last byte', () => {
     const answer = budget(plan, pico);

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Files, emitLibrary } from '../../codegen/emit/emit.js';
+import { packageTemplates } from '../../codegen/templates.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import type { Plan } from '../../codegen/plan/plan.js';
 
@@ -34,7 +35,7 @@ export function compilerExists(compiler: string): boolean {
 /** A folder with the generated library in it. */
 export function writeLibrary(plan: Plan, weights: 'incbin' | 'array' = 'array'): string {
   const folder = mkdtempSync(join(tmpdir(), 'fsvae-library-'));
-  writeFiles(folder, emitLibrary(plan, { generatorVersion: 'test', weights }));
+  writeFiles(folder, emitLibrary(plan, packageTemplates(), { generatorVersion: 'test', weights }));
   return folder;
 }
 

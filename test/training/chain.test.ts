@@ -132,6 +132,18 @@ describe('from pixels to the emulated Pico', function () {
       };
       expect(activity.spikes).to.be.above(50);
       if (!learns) return;
+      // Fine-tuned for four bits.
+      const tuned = { ...config, epochs: 5, seed: 2, optimizer: { learningRate: 2e-4 }, quantization: { bits: 4 } };
+      writeFileSync(join(at, 'tuned.json'), JSON.stringify(tuned));
+      const tune = ['train', '-c', 'tuned.json', '-d', 'data', '-o', 'tuned', '--from', 'run/model.safetensors'];
+      expect(succeeds(...tune)).to.match(/Next: fsvae-codegen quantize tuned\/model\.safetensors --bits 4\n/);
+      const four = (network: string): number =>
+        (
+          JSON.parse(succeeds('eval', network, '-d', 'data', '--json', '--bits', '4')) as {
+            rows: { reconstruction: number }[];
+          }
+        ).rows[1].reconstruction;
+      expect(four('tuned/model.safetensors')).to.be.below(four('run/model.safetensors'));
       succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--png', 'a.png');
       succeeds('sample', '-m', 'int.safetensors', '-n', '8', '--seed', '100', '--png', 'b.png');
       expect(readFileSync(join(at, 'a.png')).equals(readFileSync(join(at, 'b.png')))).to.equal(false);

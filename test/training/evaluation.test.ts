@@ -74,7 +74,14 @@ describe('fsvae-codegen eval', function () {
   }
 
   it('float network, two golden models, and the generated C: the last has the scores of its golden model, from its own images', () => {
-    const metrics = ['--autoencoder', 'autoencoder8.safetensors', '--inception', 'inception.onnx'];
+    const metrics = [
+      '--autoencoder',
+      'autoencoder8.safetensors',
+      '--inception',
+      'inception.onnx',
+      '--inception-range',
+      '1',
+    ];
     const board = ['--simulate', '--board', 'host', '--streamed', '256'];
     const args = ['net.safetensors', '-d', 'data', '--samples', '200', '--bits', '8', '--bits', '4', '--operations'];
     const { images, rows, operations } = report(...args, ...metrics, ...board);

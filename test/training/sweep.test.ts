@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { type ErrorKind, FsvaeError } from '../../runtime-ts/errors.js';
 import { Autoencoder } from '../../training/baselines/autoencoder.js';
 import { latentStatistics } from '../../training/baselines/statistics.js';

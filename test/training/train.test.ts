@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { expect } from 'chai';
 import { PNG } from 'pngjs';
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { readFloatModel } from '../../codegen/float/network.js';
 import { runDecoder, runPrior } from '../../codegen/float/run.js';
 import { type ErrorKind, FsvaeError } from '../../runtime-ts/errors.js';
@@ -18,7 +18,7 @@ import { lifBackward } from '../../training/engine/neurons.js';
 import { drawTrainingChoices, replacementChance } from '../../training/model/draws.js';
 import { Fsvae } from '../../training/model/fsvae.js';
 import { createParameters } from '../../training/model/parameters.js';
-import { AdamW } from '../../training/train/adamw.js';
+import { AdamW, learningRateAt } from '../../training/train/adamw.js';
 import { readRun, writeWhole } from '../../training/train/checkpoint.js';
 import { readTrainedNetwork, type TrainedNetwork } from '../../training/train/trained-network.js';
 import { train, type TrainResult } from '../../training/train/trainer.js';
@@ -123,6 +123,20 @@ describe('training runs', function () {
     expect(bytes('parts', 'pictures', 'epoch-0003-samples.png')).to.deep.equal(
       bytes('whole', 'pictures', 'epoch-0003-samples.png'),
     );
+  });
+
+  it('fine-tunes for the device, from a trained network alone, and goes on after a stop to the same numbers', async () => {
+    await run('trained', { steps: 8 });
+    const from = readTrainedNetwork(readCheckpoint(join(folder, 'trained', 'model.safetensors')), {});
+    const config = tinyConfig({ quantization: { bits: { prior: 4 } } });
+    await refused(() => run('untrained', { config }), 'usage', /fine-tunes a trained network.*give one with --from/);
+    await run('tuned-whole', { config, from, steps: 4 });
+    await run('tuned-parts', { config, from, steps: 2 });
+    await run('tuned-parts', { config, resume: true, steps: 4 });
+    for (const name of ['checkpoint.safetensors', 'model.safetensors']) {
+      expect(bytes('tuned-parts', name).equals(bytes('tuned-whole', name)), name).to.equal(true);
+    }
+    await refused(() => run('tuned-whole', { resume: true }), 'usage', /it differs in quantization:/);
   });
 
   it('begins with the weights of another checkpoint, with another T too', async () => {
@@ -327,6 +341,17 @@ describe('training runs', function () {
         expect(found.every((byte) => byte === found[0])).to.equal(true);
       }
     });
+  });
+
+  it('the learning rate stays, or falls to zero along a line or half a cosine', () => {
+    const at = (schedule: 'constant' | 'linear' | 'cosine'): number[] =>
+      [0, 25, 50, 75, 100].map((step) => {
+        const { optimizer } = parseConfig({ optimizer: { learningRate: 0.01, schedule } }, 'c');
+        return Math.round(learningRateAt(optimizer, step, 100) * 1e6) / 1e4;
+      });
+    expect(at('constant')).to.deep.equal([1, 1, 1, 1, 1]);
+    expect(at('linear')).to.deep.equal([1, 0.75, 0.5, 0.25, 0]);
+    expect(at('cosine')).to.deep.equal([1, 0.8536, 0.5, 0.1464, 0]);
   });
 
   describe('config', () => {

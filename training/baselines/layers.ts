@@ -7,7 +7,7 @@ import { type Synapses, upTo } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
 import { type AffineMap, BatchNorm, type Statistics } from '../model/batch-norm.js';
 import type { LayerParameters, ReadoutParameters } from '../model/parameters.js';
-import { NotFinite } from '../model/spiking-layer.js';
+import { NotFinite } from '../model/layer.js';
 
 function requireFinite(list: Float32Array, name: string): void {
   if (!list.every((value) => Number.isFinite(value))) throw new NotFinite(`the outputs of ${name}`);

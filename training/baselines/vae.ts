@@ -4,7 +4,7 @@ import type { BaselineConfig } from '../config/config.js';
 import { allocate, scoped, upload, values } from '../engine/wasm.js';
 import { requireFiniteGradients } from '../model/finite.js';
 import type { Network, ReconstructedImages, StepPosition, TrainedStep } from '../model/network.js';
-import { NotFinite } from '../model/spiking-layer.js';
+import { NotFinite } from '../model/layer.js';
 import { RandomSequence } from '../random/philox.js';
 import { imageError } from './image-error.js';
 import { BaselineDecoder, BaselineEncoder } from './stack.js';

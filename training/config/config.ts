@@ -89,6 +89,35 @@ const optimizer = z.strictObject({
   epsilon: real(1e-12, 1e-2).default(1e-8),
 });
 
+const WEIGHT_BITS = 'must be 8, 4, or an object that gives layers 8 or 4, such as {"prior": 4}';
+const weightBits = z.union([z.literal(8), z.literal(4)], WEIGHT_BITS);
+
+/** Prior and decoder compute in the integers that `quantize` makes of them (docs/quantization-aware.md). */
+const quantization = z.strictObject({
+  /**
+   * Of all weights; or by layer, for a state_dict name or all names that begin with it and a dot. Later entries win, layers
+   * without one have 8, as with the option `--bits`.
+   */
+  bits: z.union([weightBits, z.record(z.string(), weightBits)], WEIGHT_BITS).default(8),
+  /** Encoder and posterior stay as they are, running statistics included: a step is shorter, and small batches do no harm. */
+  freezePosterior: z.boolean().default(false),
+});
+
+/** Names of the layers that a device runs, in order. */
+export function generatorLayerNames({ hiddenChannels }: Pick<ModelShape, 'hiddenChannels'>): string[] {
+  return [
+    ...[0, 1, 2].map((i) => `prior.layers.${i}`),
+    'decoder_input',
+    ...hiddenChannels.slice(1).map((_, i) => `decoder.${i}`),
+    'final_layer.0',
+    'final_layer.1',
+  ];
+}
+
+function covers(prefix: string, name: string): boolean {
+  return name === prefix || name.startsWith(`${prefix}.`);
+}
+
 /** How anything is trained. */
 const training = {
   optimizer: optimizer.prefault({}),
@@ -107,6 +136,13 @@ const fsvae = z
     loss: loss.prefault({}),
     /** null: always the posterior's spikes (teacher forcing). */
     scheduledSampling: scheduledSampling.nullable().prefault({}),
+    /** null: real numbers throughout. */
+    quantization: quantization.nullable().default(null),
+    /**
+     * Equal parts of a batch that threads compute side by side, each normalised by its own statistics; more of them are another
+     * training, more threads are not.
+     */
+    shards: integer(1, 64).default(1),
     /** First epochs with fewer time steps, which cost less: each entry's steps hold before epoch `until`. */
     curriculum: z
       .array(z.strictObject({ until: integer(1, 100_000), timeSteps: integer(1, 32) }))
@@ -114,7 +150,17 @@ const fsvae = z
       .default([]),
     ...training,
   })
-  .superRefine(({ model: { timeSteps }, curriculum }, context) => {
+  .superRefine(({ model: { timeSteps, hiddenChannels }, batchSize, shards, curriculum, quantization }, context) => {
+    if (shards > 1 && (batchSize % shards !== 0 || batchSize < 2 * shards)) {
+      const message = `must part batchSize, ${batchSize}, into equal parts of 2 images or more`;
+      context.addIssue({ code: 'custom', path: ['shards'], message });
+    }
+    const names = generatorLayerNames({ hiddenChannels });
+    for (const prefix of typeof quantization?.bits === 'object' ? Object.keys(quantization.bits) : []) {
+      if (names.some((name) => covers(prefix, name))) continue;
+      const message = `is no layer of prior or decoder; they are ${names.join(', ')}`;
+      context.addIssue({ code: 'custom', path: ['quantization', 'bits', prefix], message });
+    }
     curriculum.forEach((stage, i) => {
       if (i > 0 && stage.until <= curriculum[i - 1].until) {
         context.addIssue({ code: 'custom', path: ['curriculum', i, 'until'], message: 'must be above the one before' });
@@ -204,12 +250,34 @@ export function readConfig(path: string): NetworkConfig {
   return parseNetworkConfig(readConfigValue(path), path);
 }
 
-/** What training/config/schema.json holds, of an FSVAE: the fields, defaults and limits for readers in other languages. */
+/** Fields that only this trainer has. training/pytorch refuses other values than their defaults. */
+const OF_THIS_TRAINER = ['quantization', 'shards'];
+
+/** What training/config/schema.json holds: the fields, defaults and limits for readers in other languages. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(fsvae, { io: 'input' });
+  const { properties, ...rest } = z.toJSONSchema(fsvae, { io: 'input' });
+  const shared = Object.entries(properties ?? {}).filter(([name]) => !OF_THIS_TRAINER.includes(name));
+  return { ...rest, properties: Object.fromEntries(shared) };
 }
 
 /** T of an epoch, counted from 0. */
 export function timeStepsOf({ model: { timeSteps }, curriculum }: TrainingConfig, epoch: number): number {
   return curriculum.find(({ until }) => epoch < until)?.timeSteps ?? timeSteps;
+}
+
+/** Bits of each layer's weights, for `quantize`; 8 without `quantization`. */
+export function layerWeightBits({ quantization, model }: TrainingConfig): Map<string, 8 | 4> {
+  const bits = quantization?.bits ?? 8;
+  const bitsOf = (name: string): 8 | 4 =>
+    typeof bits === 'object'
+      ? Object.keys(bits).reduce<8 | 4>((found, prefix) => (covers(prefix, name) ? bits[prefix] : found), 8)
+      : bits;
+  return new Map(generatorLayerNames(model).map((name) => [name, bitsOf(name)]));
+}
+
+/** The same as the option `--bits` of quantize and eval says it. */
+export function bitsOption({ quantization }: TrainingConfig): string {
+  const bits = quantization?.bits ?? 8;
+  if (typeof bits !== 'object') return String(bits);
+  return ['8', ...Object.entries(bits).map(([name, value]) => `${name}=${value}`)].join(',');
 }

@@ -1,6 +1,6 @@
 /** Mean and covariance from a file: NumPy's .npz as the authors and clean-fid publish them, or safetensors. */
 
-import { readCheckpoint } from '../../codegen/checkpoint/checkpoint.js';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { readNpz } from '../../codegen/checkpoint/npz.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { Gaussian } from './frechet.js';

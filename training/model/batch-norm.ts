@@ -4,7 +4,7 @@ import { channelMoments, type Moments, type NormGradients } from '../engine/batc
 import type { LayerParameters, NamedArray } from './parameters.js';
 
 /** PyTorch's defaults, which the authors' code keeps. */
-const EPSILON = 1e-5;
+export const BATCH_NORM_EPSILON = 1e-5;
 const MOMENTUM = 0.1;
 
 /**
@@ -62,7 +62,7 @@ export class BatchNorm {
     }
     for (let c = 0; c < channels; c++) {
       const mean = moments?.mean[c] ?? this.at(runningMean, c) - this.at(bias, c);
-      inverse[c] = 1 / Math.sqrt((moments?.variance[c] ?? this.at(runningVariance, c)) + EPSILON);
+      inverse[c] = 1 / Math.sqrt((moments?.variance[c] ?? this.at(runningVariance, c)) + BATCH_NORM_EPSILON);
       scale[c] = gain[c] * inverse[c];
       shift[c] = this.at(beta, c) - gain[c] * inverse[c] * mean;
     }

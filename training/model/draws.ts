@@ -52,3 +52,26 @@ export function drawStep(config: TrainingConfig, epoch: number, step: number, ba
     },
   };
 }
+
+/**
+ * What a shard of a batch sees of its draws: the same coins, its own images' choices and noise.
+ *
+ * @param draws of the whole batch @param shard 0 .. shards - 1, equal parts of the batch in order
+ */
+export function shardDraws(
+  { choices, replaced, noise }: Draws,
+  shard: number,
+  shards: number,
+  timeSteps: number,
+  latentChannels: number,
+): Draws {
+  const perStep = choices.length / timeSteps;
+  const part = perStep / shards;
+  if (!Number.isInteger(part / latentChannels)) throw new Error(`a batch does not part into ${shards} equal shards`);
+  const own = new Uint8Array(timeSteps * part);
+  for (let t = 0; t < timeSteps; t++) {
+    const from = t * perStep + shard * part;
+    own.set(choices.subarray(from, from + part), t * part);
+  }
+  return { choices: own, replaced, noise: (t) => noise(t).subarray(shard * part, (shard + 1) * part) };
+}

@@ -1,4 +1,4 @@
-import { NotFinite } from './spiking-layer.js';
+import { NotFinite } from './layer.js';
 
 /** @throws NotFinite naming the first of a step's gradients that is not */
 export function requireFiniteGradients(gradients: ReadonlyMap<string, Float32Array>): void {

@@ -2,31 +2,25 @@
  * The Fully Spiking VAE in training, as its authors' code computes it (fsvae_models/ of kamata1729/FullySpikingVAE).
  *
  * Tensors are (T * batch, features) or (T * batch, height, width, channels), time first. The first convolution sees the same
- * image at all steps and is computed once. The readout is linear up to its tanh, so the spikes are summed over time first and
- * convolved once.
+ * image at all steps and is computed once.
+ *
+ * With `quantization` in the config, prior, decoder and readout compute in the device's integers, forward.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { TrainingConfig } from '../config/config.js';
 import { meanOfChoices, pick, spreadToChoices } from '../engine/choices.js';
-import { type NeuronConstants, weightedTimeSpread, weightedTimeSum } from '../engine/neurons.js';
-import {
-  channelLastOrder,
-  ConvolutionSynapses,
-  LinearSynapses,
-  ReadoutSynapses,
-  TransposedConvolutionSynapses,
-  upTo,
-} from '../engine/synapses.js';
+import type { NeuronConstants } from '../engine/neurons.js';
+import { ConvolutionSynapses, LinearSynapses, upTo } from '../engine/synapses.js';
 import { allocate, scoped, upload, values } from '../engine/wasm.js';
 import type { Draws } from './draws.js';
 import { requireFiniteGradients } from './finite.js';
+import { bottomOrder, type Generator, makeGenerator, plainLinear } from './generator.js';
+import type { Layer, Membranes, Mode } from './layer.js';
 import { distance, distanceWeight } from './loss.js';
-import { bottomSize, type Parameters, readoutCoefficients } from './parameters.js';
-import { type Mode, NotFinite, SpikingLayer } from './spiking-layer.js';
+import { ALPHA, ALPHA_LATENT, bottomSize, type Parameters } from './parameters.js';
+import { SpikingLayer } from './spiking-layer.js';
 
-const ALPHA = 1;
-const ALPHA_LATENT = 2;
 /** Scheduled sampling compares the mean of the k outputs, plus a little noise that settles ties, with one half. */
 const NOISE = 1e-3;
 
@@ -41,7 +35,7 @@ export interface Losses {
 }
 
 export interface StepResult extends Losses {
-  /** By parameter name, in the checkpoint's order. */
+  /** By parameter name, in the checkpoint's order; none for what is frozen. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
 }
 
@@ -62,87 +56,57 @@ function neuronConstants({ neuron: { tau, threshold, surrogate, width } }: Train
   return { tau, threshold, surrogate: { centre, halfWidth: width / 2, height: 1 / width } };
 }
 
-/** What an image is made of in a pass that backward follows. */
-interface Decoded {
-  readonly images: Float32Array;
-  readonly summed: tf.Tensor;
-}
-
 export class Fsvae {
   private readonly encoder: readonly SpikingLayer[];
   private readonly beforeLatent: SpikingLayer;
-  private readonly prior: readonly SpikingLayer[];
   private readonly posterior: readonly SpikingLayer[];
-  private readonly decoderInput: SpikingLayer;
-  private readonly decoder: readonly SpikingLayer[];
-  private readonly readout: ReadoutSynapses;
+  private readonly generator: Generator;
 
   constructor(
     private readonly config: TrainingConfig,
-    private readonly parameters: Parameters,
+    parameters: Parameters,
   ) {
     const { channels, hiddenChannels, latentChannels: c } = config.model;
     const constants = neuronConstants(config);
     const widths = [channels, ...hiddenChannels];
-    const top = widths[widths.length - 1];
-    const bottomPixels = bottomSize(config.model) ** 2;
-    const bottomOrder = channelLastOrder(top, bottomPixels);
-    const chain = (layers: Parameters['prior']): SpikingLayer[] =>
-      layers.map((layer) => {
-        const [out, inputs] = layer.weight.shape;
-        return new SpikingLayer(
-          layer,
-          new LinearSynapses(inputs, out, upTo(inputs), upTo(out)),
-          ALPHA_LATENT,
-          constants,
-        );
-      });
+    const order = bottomOrder(config.model);
     this.encoder = parameters.encoder.map(
       (layer, i) => new SpikingLayer(layer, new ConvolutionSynapses(widths[i], widths[i + 1]), ALPHA, constants),
     );
     this.beforeLatent = new SpikingLayer(
       parameters.beforeLatent,
-      new LinearSynapses(bottomOrder.length, c, bottomOrder, upTo(c)),
+      new LinearSynapses(order.length, c, order, upTo(c)),
       ALPHA,
       constants,
     );
-    this.prior = chain(parameters.prior);
-    this.posterior = chain(parameters.posterior);
-    this.decoderInput = new SpikingLayer(
-      parameters.decoderInput,
-      new LinearSynapses(c, bottomOrder.length, upTo(c), bottomOrder),
-      ALPHA,
-      constants,
-      bottomOrder,
+    this.posterior = parameters.posterior.map(
+      (layer) => new SpikingLayer(layer, plainLinear(layer), ALPHA_LATENT, constants),
     );
-    this.decoder = parameters.decoder.map((layer) => {
-      const [from, to] = layer.weight.shape;
-      return new SpikingLayer(layer, new TransposedConvolutionSynapses(from, to), ALPHA, constants);
-    });
-    this.readout = new ReadoutSynapses(hiddenChannels[0], channels);
+    this.generator = makeGenerator(config, parameters, constants);
   }
 
   /** In the order in which a reconstruction runs them. */
-  get layers(): readonly SpikingLayer[] {
-    return [...this.encoder, this.beforeLatent, ...this.posterior, ...this.prior, this.decoderInput, ...this.decoder];
+  get layers(): readonly Layer[] {
+    const { prior, decoderInput, decoder } = this.generator;
+    return [...this.encoder, this.beforeLatent, ...this.posterior, ...prior, decoderInput, ...decoder];
   }
 
-  /** Layers that a device runs. */
-  private get generator(): SpikingLayer[] {
-    return [...this.prior, this.decoderInput, ...this.decoder];
+  /** Encoder and posterior stay as they are. */
+  private get frozen(): boolean {
+    return this.config.quantization?.freezePosterior === true;
   }
 
-  private load(): void {
-    for (const layer of this.layers) layer.load();
-    this.readout.load(this.parameters.readout.weight.data);
+  private load(steps: number): void {
+    for (const layer of [...this.encoder, this.beforeLatent, ...this.posterior]) layer.load();
+    this.generator.load(steps);
   }
 
   /** Runs layers one after the other; frees what is between them unless backward needs it. */
   private run(
-    layers: readonly SpikingLayer[],
+    layers: readonly Layer[],
     input: tf.Tensor,
     options: { steps: number; mode: Mode; keep?: boolean },
-    residues?: readonly Float32Array[],
+    residues?: readonly Membranes[],
   ): tf.Tensor {
     let x = input;
     layers.forEach((layer, i) => {
@@ -173,7 +137,7 @@ export class Fsvae {
     const found = new Float32Array(rows * 2 * c);
     const x = values(latent);
     for (let row = 0; row < rows; row++) found.set(x.subarray(row * c, (row + 1) * c), row * 2 * c);
-    const residues = this.residues(this.posterior, batch);
+    const residues = this.posterior.map((layer) => layer.restingMembranes(batch));
     const rowsOf = (from: number, to: number): tf.Tensor2D =>
       upload<tf.Rank.R2>(found.subarray(from * batch * 2 * c, to * batch * 2 * c), [(to - from) * batch, 2 * c]);
     for (let t = 0; t + 1 < steps; t++) {
@@ -193,11 +157,6 @@ export class Fsvae {
     return upload<tf.Rank.R2>(found, [rows, 2 * c]);
   }
 
-  /** Membranes for going step by step through fully connected layers. */
-  private residues(layers: readonly SpikingLayer[], batch: number): Float32Array[] {
-    return layers.map(({ parameters }) => new Float32Array(batch * parameters.bias.data.length));
-  }
-
   /** The prior's input z[t-1]: the posterior's spikes, or where scheduled sampling says so, the prior's own guess. */
   private priorInput(z: Float32Array, draws: Draws, steps: number, mode: Mode): tf.Tensor2D {
     const { latentChannels: c, choices: k } = this.config.model;
@@ -208,7 +167,7 @@ export class Fsvae {
     for (let t = 0; mode === 'train' && t + 1 < steps; t++) {
       if (!draws.replaced[t]) continue;
       const soFar = upload<tf.Rank.R2>(input.subarray(0, (t + 1) * perStep), [(t + 1) * batch, c]);
-      const outputs = this.run(this.prior, soFar, { steps: t + 1, mode });
+      const outputs = this.run(this.generator.prior, soFar, { steps: t + 1, mode });
       const mean = meanOfChoices(values(outputs).subarray(t * perStep * k), k);
       const noise = draws.noise(t);
       input.set(
@@ -220,74 +179,47 @@ export class Fsvae {
     return upload<tf.Rank.R2>(input, [steps * batch, c]);
   }
 
-  private decode(z: tf.Tensor2D, steps: number, mode: Mode, keep: boolean): Decoded {
-    const { hiddenChannels, channels } = this.config.model;
+  /** @returns images, batch * size * size * channels values in -1 .. 1 */
+  private decode(z: tf.Tensor2D, steps: number, mode: Mode, keep: boolean): Float32Array {
+    const { decoderInput, decoder, readout } = this.generator;
+    const { hiddenChannels } = this.config.model;
     const side = bottomSize(this.config.model);
-    const flat = this.decoderInput.forward(z, { steps, mode, keep });
+    const flat = decoderInput.forward(z, { steps, mode, keep });
     const bottom = tf.reshape(flat, [z.shape[0], side, side, hiddenChannels[hiddenChannels.length - 1]]);
-    const map = this.run(this.decoder, bottom, { steps, mode, keep }) as tf.Tensor4D;
-    const coefficients = readoutCoefficients(steps);
-    const [rows, height, width, features] = map.shape;
-    const summed = allocate<tf.Rank.R4>([rows / steps, height, width, features]);
-    weightedTimeSum(values(map), coefficients, values(summed));
-    const current = this.readout.forward(summed);
-    if (mode === 'train') this.requireFiniteImages(current, map, coefficients);
+    const map = this.run(decoder, bottom, { steps, mode, keep }) as tf.Tensor4D;
+    const images = readout.forward(map, mode);
     if (map !== bottom) map.dispose();
-    const bias = this.parameters.readout.bias.data;
-    const total = coefficients.reduce((sum, value) => sum + value, 0);
-    const images = values(current).map((value, i) => Math.tanh(value + bias[i % channels] * total));
-    current.dispose();
-    return { images, summed };
-  }
-
-  /**
-   * tanh would hide an infinite membrane of the readout.
-   *
-   * @param membranes (batch, ...) after all steps, without bias
-   * @param spikes of the last spiking layer, (T * batch, ...)
-   * @throws NotFinite with the first time step after which one is not finite
-   */
-  private requireFiniteImages(membranes: tf.Tensor, spikes: tf.Tensor, coefficients: Float32Array): void {
-    const { name, bias } = this.parameters.readout;
-    const finite = (list: Float32Array): boolean => list.every((value) => Number.isFinite(value));
-    if (finite(values(membranes)) && finite(bias.data)) return;
-    const [rows, ...rest] = spikes.shape;
-    const sum = allocate([rows / coefficients.length, ...rest]);
-    // From zero spikes on: a bias that is not finite is there at the first step.
-    const timeStep = coefficients.findIndex((_, t) => {
-      const soFar = coefficients.map((coefficient, later) => (later <= t ? coefficient : 0));
-      weightedTimeSum(values(spikes), soFar, values(sum));
-      return !finite(bias.data) || !finite(values(this.readout.forward(sum as tf.Tensor4D)));
-    });
-    throw new NotFinite(`the images of ${name}`, Math.max(0, timeStep));
+    return images;
   }
 
   private pass(images: Float32Array, batch: number, steps: number, draws: Draws, mode: Mode) {
     const { model, loss } = this.config;
     const { choices: k, latentChannels: c, imageSize, channels } = model;
     const keep = mode === 'train';
+    const inference = this.frozen ? { mode: 'evaluate' as const, keep: false } : { mode, keep };
     const input = upload<tf.Rank.R4>(images, [batch, imageSize, imageSize, channels]);
-    const latent = this.encode(input, steps, mode, keep);
-    const posteriorInput = this.posteriorInput(latent, draws.choices, steps, mode);
-    const q = this.run(this.posterior, posteriorInput, { steps, mode, keep });
+    const latent = this.encode(input, steps, inference.mode, inference.keep);
+    const posteriorInput = this.posteriorInput(latent, draws.choices, steps, inference.mode);
+    const q = this.run(this.posterior, posteriorInput, { steps, ...inference });
     const z = allocate<tf.Rank.R2>([steps * batch, c]);
     pick(values(q), draws.choices, k, values(z));
     const qMean = meanOfChoices(values(q), k);
-    const p = this.run(this.prior, this.priorInput(values(z), draws, steps, mode), { steps, mode, keep });
+    const p = this.run(this.generator.prior, this.priorInput(values(z), draws, steps, mode), { steps, mode, keep });
     const pMean = meanOfChoices(values(p), k);
-    const decoded = this.decode(z, steps, mode, keep);
+    const drawn = this.decode(z, steps, mode, keep);
 
-    const difference = decoded.images.map((value, i) => value - images[i]);
+    const difference = drawn.map((value, i) => value - images[i]);
     const mse = difference.reduce((sum, value) => sum + value * value, 0) / difference.length;
     const apart = distance(loss.distance, qMean, pMean, steps, batch);
-    const spikes = this.generator.reduce((sum, layer) => sum + layer.spikes, 0) / batch;
+    const { prior, decoderInput, decoder } = this.generator;
+    const spikes = [...prior, decoderInput, ...decoder].reduce((sum, layer) => sum + layer.spikes, 0) / batch;
     const losses: Losses = {
       loss: mse + distanceWeight(loss.distance) * apart.value + loss.spikeCost * spikes,
       mse,
       distance: apart.value,
       spikes,
     };
-    return { losses, decoded, difference, apart, z, qMean, pMean, outputShape: q.shape };
+    return { losses, drawn, difference, apart, z, qMean, pMean, outputShape: q.shape };
   }
 
   /**
@@ -300,68 +232,60 @@ export class Fsvae {
    */
   step(images: Float32Array, batch: number, steps: number, draws: Draws): StepResult {
     return scoped(() => {
-      this.load();
-      const { losses, decoded, difference, apart, outputShape } = this.pass(images, batch, steps, draws, 'train');
-      const { choices: k, channels, latentChannels: c } = this.config.model;
+      this.load(steps);
+      const { losses, drawn, difference, apart, outputShape } = this.pass(images, batch, steps, draws, 'train');
+      const { prior, decoderInput, decoder, readout } = this.generator;
+      const { choices: k } = this.config.model;
       const cost = this.config.loss.spikeCost / batch;
       const gradients = new Map<string, Float32Array>();
 
-      const dCurrent = allocate(
-        decoded.summed.shape.map((size, axis) => (axis === 3 ? channels : size)) as [number, number, number, number],
-      );
-      const coefficients = readoutCoefficients(steps);
-      const total = coefficients.reduce((sum, value) => sum + value, 0);
-      const dBias = new Float64Array(channels);
-      const d = values(dCurrent);
-      for (let i = 0; i < d.length; i++) {
-        const image = decoded.images[i];
-        d[i] = ((2 * difference[i]) / d.length) * (1 - image * image);
-        dBias[i % channels] += d[i] * total;
-      }
-      const { readout } = this.parameters;
-      gradients.set(readout.bias.name, Float32Array.from(dBias));
-      gradients.set(readout.weight.name, this.readout.weightGradient(decoded.summed, dCurrent));
-      const dSummed = this.readout.backward(dCurrent);
-      const [first, ...rest] = dSummed.shape;
-      let back: tf.Tensor = allocate([first * steps, ...rest]);
-      weightedTimeSpread(values(dSummed), coefficients, values(back));
-      for (const layer of [...this.decoder].reverse()) back = layer.backward(back, gradients, 'input', cost)!;
+      const dImages = difference.map((value) => (2 * value) / difference.length);
+      let back = readout.backward(drawn, dImages, gradients);
+      for (const layer of [...decoder].reverse()) back = layer.backward(back, gradients, 'input', cost)!;
       back = tf.reshape(back, [steps * batch, back.size / (steps * batch)]);
-      const dz = this.decoderInput.backward(back, gradients, 'input', cost)!;
+      const dz = decoderInput.backward(back, gradients, 'input', cost)!;
 
-      let dq: tf.Tensor = allocate(outputShape);
-      spreadToChoices(apart.dq, k, values(dq), { dz: values(dz), choices: draws.choices });
-      for (const layer of [...this.posterior].reverse()) dq = layer.backward(dq, gradients, 'input')!;
       let dp: tf.Tensor = allocate(outputShape);
       spreadToChoices(apart.dp, k, values(dp));
-      this.prior.forEach((_, i) => {
-        const layer = this.prior[this.prior.length - 1 - i];
-        const last = i === this.prior.length - 1;
+      prior.forEach((_, i) => {
+        const layer = prior[prior.length - 1 - i];
+        const last = i === prior.length - 1;
         const dInput = layer.backward(dp, gradients, last ? 'nothing' : 'input', cost);
         if (dInput !== undefined) dp = dInput;
       });
 
-      let dLatent = tf.slice(dq as tf.Tensor2D, [0, 0], [steps * batch, c]) as tf.Tensor;
-      dLatent = this.beforeLatent.backward(dLatent, gradients, 'input')!;
-      const side = bottomSize(this.config.model);
-      dLatent = tf.reshape(dLatent, [steps * batch, side, side, dLatent.size / (steps * batch * side * side)]);
-      for (let i = this.encoder.length - 1; i > 0; i--) {
-        dLatent = this.encoder[i].backward(dLatent, gradients, 'input')!;
+      if (!this.frozen) {
+        const dq = allocate(outputShape);
+        spreadToChoices(apart.dq, k, values(dq), { dz: values(dz), choices: draws.choices });
+        this.inferenceBackward(dq, gradients);
       }
-      this.encoder[0].backward(dLatent, gradients, 'nothing');
       requireFiniteGradients(gradients);
       return { ...losses, gradients };
     });
   }
 
+  /** Through posterior and encoder. @param dq gradient of the posterior's spikes; disposed */
+  private inferenceBackward(dq: tf.Tensor, gradients: Map<string, Float32Array>): void {
+    const { latentChannels: c } = this.config.model;
+    const rows = dq.shape[0];
+    let back = dq;
+    for (const layer of [...this.posterior].reverse()) back = layer.backward(back, gradients, 'input')!;
+    back = tf.slice(back as tf.Tensor2D, [0, 0], [rows, c]);
+    back = this.beforeLatent.backward(back, gradients, 'input')!;
+    const side = bottomSize(this.config.model);
+    back = tf.reshape(back, [rows, side, side, back.size / (rows * side * side)]);
+    for (let i = this.encoder.length - 1; i > 0; i--) back = this.encoder[i].backward(back, gradients, 'input')!;
+    this.encoder[0].backward(back, gradients, 'nothing');
+  }
+
   /** Encodes and decodes in evaluation mode, with running statistics; the prior sees the posterior's spikes. */
   reconstruct(images: Float32Array, batch: number, steps: number, choices: Uint8Array): Reconstruction {
     return scoped(() => {
-      this.load();
+      this.load(steps);
       const draws: Draws = { choices, replaced: [], noise: () => new Float32Array(0) };
-      const { losses, decoded, z, qMean, pMean } = this.pass(images, batch, steps, draws, 'evaluate');
-      const rates = this.layers.map(({ name, rates }) => ({ layer: name, rates }));
-      return { ...losses, images: decoded.images, z: values(z).slice(), q: qMean, p: pMean, rates };
+      const { losses, drawn, z, qMean, pMean } = this.pass(images, batch, steps, draws, 'evaluate');
+      const rates = this.layers.map((layer) => ({ layer: layer.parameters.name, rates: layer.rates }));
+      return { ...losses, images: drawn, z: values(z).slice(), q: qMean, p: pMean, rates };
     });
   }
 
@@ -373,20 +297,20 @@ export class Fsvae {
    */
   sample(count: number, steps: number, choices: Uint8Array): Float32Array {
     return scoped(() => {
-      this.load();
+      this.load(steps);
       const { latentChannels: c, choices: k } = this.config.model;
-      const residues = this.residues(this.prior, count);
+      const residues = this.generator.prior.map((layer) => layer.restingMembranes(count));
       const perStep = count * c;
       const z = new Float32Array(steps * perStep);
       for (let t = 0; t < steps; t++) {
         const before = t === 0 ? new Float32Array(perStep) : z.subarray((t - 1) * perStep, t * perStep);
         const input = upload<tf.Rank.R2>(before, [count, c]);
-        const outputs = this.run(this.prior, input, { steps: 1, mode: 'evaluate' }, residues);
+        const outputs = this.run(this.generator.prior, input, { steps: 1, mode: 'evaluate' }, residues);
         const range = [t * perStep, (t + 1) * perStep] as const;
         pick(values(outputs), choices.subarray(...range), k, z.subarray(...range));
         tf.dispose([input, outputs]);
       }
-      return this.decode(upload<tf.Rank.R2>(z, [steps * count, c]), steps, 'evaluate', false).images;
+      return this.decode(upload<tf.Rank.R2>(z, [steps * count, c]), steps, 'evaluate', false);
     });
   }
 }

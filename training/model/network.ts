@@ -13,7 +13,7 @@ export interface StepPosition {
 export interface TrainedStep {
   /** By name, for the log; the loss that is minimised, and of it the mean squared error of all pixels, are always there. */
   readonly losses: Readonly<Record<string, number>> & { readonly loss: number; readonly mse: number };
-  /** By parameter name, one for each trained tensor. */
+  /** By parameter name, one for each tensor that is trained here. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
 }
 
@@ -39,7 +39,11 @@ export interface Network {
    *
    * @throws NotFinite naming the first layer or gradient that is not
    */
-  step(images: Float32Array, batch: number, position: StepPosition): TrainedStep;
+  step(images: Float32Array, batch: number, position: StepPosition): TrainedStep | Promise<TrainedStep>;
+
+  /** How many compute a step; absent: the caller's own. They live until `end`. */
+  readonly threads?: number;
+  end?(): Promise<void>;
 
   /** In evaluation mode. @param occasion which draws: another one for each batch of an evaluation */
   reconstruct(images: Float32Array, count: number, occasion: number): ReconstructedImages;

@@ -51,6 +51,15 @@ export interface Parameters extends NetworkTensors {
   readonly readout: ReadoutParameters;
 }
 
+/** alpha of tdBN: in posterior and prior, else. */
+export const ALPHA_LATENT = 2;
+export const ALPHA = 1;
+
+/** Layers that a device runs and that spike, in order. */
+export function generatorLayers({ prior, decoderInput, decoder }: Parameters): LayerParameters[] {
+  return [...prior, decoderInput, ...decoder];
+}
+
 /** Collects tensors and draws their first values; each has a sequence of its own. */
 export class Builder {
   readonly trained: NamedArray[] = [];

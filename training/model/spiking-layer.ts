@@ -3,13 +3,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { lifBackward, lifForward, type NeuronConstants, type NeuronShape, notFiniteStep } from '../engine/neurons.js';
 import type { Moments } from '../engine/batch-norm.js';
+import { oneStep, Scratch } from '../engine/scratch.js';
 import { type Synapses, upTo } from '../engine/synapses.js';
 import { allocate, values } from '../engine/wasm.js';
 import { BatchNorm } from './batch-norm.js';
+import { type ForwardOptions, type Layer, type LayerObserver, NotFinite } from './layer.js';
 import type { LayerParameters } from './parameters.js';
-
-/** `train`: batch statistics, and the running ones follow. `evaluate`: running statistics. */
-export type Mode = 'train' | 'evaluate';
 
 /** What backward needs of a forward pass in training. */
 interface Kept {
@@ -21,44 +20,8 @@ interface Kept {
   readonly shape: NeuronShape;
 }
 
-/** Training came to NaN or infinity. Neurons would hide it: what is not a number does not fire, and has no gradient. */
-export class NotFinite extends Error {
-  /**
-   * @param what for example `the currents of decoder.0`
-   * @param timeStep from 0: the first in forward, the last in backward; undefined: a sum over all of them, each finite, or
-   *   a network without time
-   */
-  constructor(
-    readonly what: string,
-    readonly timeStep?: number,
-  ) {
-    super(`${what} are not finite`);
-  }
-}
-
-export interface ForwardOptions {
-  /** T; the first axis of the input is T times the batch, or the batch alone where the input is the same at all steps. */
-  readonly steps: number;
-  readonly mode: Mode;
-  readonly constantInput?: boolean;
-  /** Keep what backward needs. */
-  readonly keep?: boolean;
-  /** Membranes after reset, from step to step, for callers that go step by step. */
-  readonly residue?: Float32Array;
-}
-
-/** Memory that is used again: a fresh page costs more than what is done with it. */
-class Scratch {
-  private buffer = new Float32Array(0);
-
-  /** So many numbers of any value; those of the last call are lost. */
-  take(size: number): Float32Array {
-    if (this.buffer.length < size) this.buffer = new Float32Array(size);
-    return this.buffer.subarray(0, size);
-  }
-}
-
-function shareByStep(spikes: Float32Array, steps: number): number[] {
+/** The share of spikes at each time step. */
+export function shareByStep(spikes: Float32Array, steps: number): number[] {
   const size = spikes.length / steps;
   return Array.from({ length: steps }, (_, t) => {
     let count = 0;
@@ -67,19 +30,13 @@ function shareByStep(spikes: Float32Array, steps: number): number[] {
   });
 }
 
-/** One step of neurons, used by one layer after the other. */
-const oneStep = new Scratch();
-
-export class SpikingLayer {
+export class SpikingLayer implements Layer {
   private readonly membranes = new Scratch();
   private readonly norm: BatchNorm;
   private kept: Kept | undefined;
-  /** How many the last forward pass gave. */
   spikes = 0;
-  /** In evaluation: at each time step, of all neurons of the layer and images of the batch, the share that fired. */
+  observe: LayerObserver | undefined;
   rates: readonly number[] = [];
-  /** Sees what each forward pass takes and gives, to count it; neither may be kept. */
-  observe: ((input: tf.Tensor, spikes: tf.Tensor, steps: number) => void) | undefined;
 
   /**
    * @param alpha of tdBN: 2 in prior and posterior, else 1
@@ -105,7 +62,10 @@ export class SpikingLayer {
     this.synapses.load(this.parameters.weight.data);
   }
 
-  /** @returns spikes, 0 or 1, (steps * batch, ...) @throws NotFinite */
+  restingMembranes(images: number): Float32Array {
+    return new Float32Array(images * this.parameters.bias.data.length);
+  }
+
   forward(input: tf.Tensor, { steps, mode, constantInput = false, keep = false, residue }: ForwardOptions): tf.Tensor {
     const current = this.synapses.forward(input);
     const channels = current.shape[current.rank - 1]!;
@@ -128,7 +88,7 @@ export class SpikingLayer {
       this.constants,
       values(spikes),
       membranes,
-      residue ?? oneStep.take(shape.neurons).fill(0),
+      (residue as Float32Array | undefined) ?? oneStep.take(shape.neurons).fill(0),
     );
     if (mode === 'evaluate') this.rates = shareByStep(values(spikes), steps);
     if (membranes !== undefined && moments !== undefined) {
@@ -140,15 +100,6 @@ export class SpikingLayer {
     return spikes;
   }
 
-  /**
-   * Backward through the last forward pass that kept what it needs.
-   *
-   * @param dSpikes gradient of its spikes; disposed
-   * @param gradients by parameter name; this layer's are put in
-   * @param spikeCost added to every element of dSpikes
-   * @returns gradient of its input, where that is wanted
-   * @throws NotFinite naming the parameter whose gradient is not
-   */
   backward(
     dSpikes: tf.Tensor,
     gradients: Map<string, Float32Array>,

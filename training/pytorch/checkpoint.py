@@ -9,6 +9,7 @@ import os
 import numpy as np
 import torch
 
+from config import parse_config
 from errors import FsvaeError
 
 FORMAT, VERSION = "fsvae-training", "1"
@@ -125,7 +126,7 @@ def restore_run(path, network, optimizer):
     if (metadata.get("format"), metadata.get("version")) != (FORMAT, VERSION):
         raise FsvaeError("input", f"{path}: is not a training checkpoint of format {FORMAT} {VERSION}")
     try:
-        config, position = json.loads(metadata["config"]), json.loads(metadata["position"])
+        config, position = parse_config(json.loads(metadata["config"]), path), json.loads(metadata["position"])
         counts = [position["step"], position["epoch"], position["stepOfEpoch"]]
     except (ValueError, KeyError, TypeError):
         raise FsvaeError("input", f"{path}: its metadata holds no readable config and position; take an earlier copy")

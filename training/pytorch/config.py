@@ -10,6 +10,9 @@ from errors import FsvaeError
 
 _SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "config", "schema.json")
 
+# Fields that only the TypeScript trainer can give another value than this.
+_ELSEWHERE = {"quantization": None, "shards": 1}
+
 
 def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -80,8 +83,14 @@ def parse_config(value, source):
     with open(_SCHEMA) as file:
         schema = json.load(file)
     problems = []
+    if isinstance(value, dict):
+        for field, default in _ELSEWHERE.items():
+            if value.get(field, default) != default:
+                problems.append(f"{field}: is for fsvae-codegen train alone, leave it out here")
+        value = {field: inner for field, inner in value.items() if field not in _ELSEWHERE}
     config = _check(value, schema, [], problems)
     if not problems:
+        config.update(_ELSEWHERE)
         _across_fields(config, problems)
     if problems:
         raise FsvaeError("input", f"{source}: {'; '.join(problems)}; docs/training.md lists the fields")

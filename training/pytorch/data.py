@@ -43,13 +43,16 @@ def resize(images, size):
 
 def read_idx(path):
     """uint8 (N, H, W) of an idx file, packed or not."""
-    with open(path, "rb") as file:
-        data = file.read()
-    data = gzip.decompress(data) if path.endswith(".gz") else data
-    magic, *shape = np.frombuffer(data[:16], dtype=">u4").tolist()
-    if magic != 0x803 or len(data) != 16 + shape[0] * shape[1] * shape[2]:
-        raise FsvaeError("input", f"{path}: is no idx file of images, or is cut short; bring it anew")
-    return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(shape)
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        magic, *shape = np.frombuffer(data[:16], dtype=">u4").tolist()
+        if magic != 0x803:
+            raise ValueError("it does not begin with 00 00 08 03")
+        return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(shape)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise FsvaeError("input", f"{path}: is no whole idx file of images ({error}); get the file anew")
 
 
 def folder_of(data):

@@ -229,7 +229,7 @@ class Fsvae(nn.Module):
     def forward(self, images, draws, steps):
         """Losses and what they come from: a dictionary with loss, mse, distance, spikes (per image), images, z, q, p."""
         batch = images.shape[0]
-        chosen = draws.choices[:steps].to(images.device)
+        chosen = draws.choices.to(images.device)
         outputs = self.posterior(self.posterior_input(self.encode(images, steps), chosen, steps), steps)
         z = self.pick(outputs, chosen)
         prior_outputs = self.prior(self.prior_input(z, draws, steps), steps, cost=self.cost / batch)

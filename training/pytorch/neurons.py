@@ -40,6 +40,11 @@ def like(flat, x, images):
     return flat.view(images, x.shape[2], x.shape[3], x.shape[1]).permute(0, 3, 1, 2)
 
 
+def steps_of(x, steps, constant):
+    """(T, batch, neurons per image) view of currents or spikes; one step where they are the same at all of them."""
+    return rows_of(x).reshape(1 if constant else steps, -1, x[0].numel())
+
+
 def lif(x, scale, shift, steps, constant, neuron, residue=None, membranes=None):
     """Spikes of the currents x * scale + shift.
 
@@ -47,11 +52,10 @@ def lif(x, scale, shift, steps, constant, neuron, residue=None, membranes=None):
     after reset, (batch, neurons per image), changed in place. membranes: (T, batch, neurons per image) where wanted, written.
     Returns spikes, 0 or 1 in x's type, T * batch images.
     """
-    batch = x.shape[0] if constant else x.shape[0] // steps
-    currents = rows_of(x).reshape(-1, batch, x[0].numel())
+    currents = steps_of(x, steps, constant)
     tiled = currents.shape[2] // scale.numel()
     scale, shift = scale.repeat(tiled), shift.repeat(tiled)
-    spikes = torch.empty(steps, batch, currents.shape[2], dtype=x.dtype, device=x.device)
+    spikes = torch.empty(steps, *currents.shape[1:], dtype=x.dtype, device=x.device)
     residue = torch.zeros_like(currents[0], dtype=torch.float32) if residue is None else residue
     if constant:
         drive = torch.addcmul(shift, currents[0].float(), scale)
@@ -64,7 +68,7 @@ def lif(x, scale, shift, steps, constant, neuron, residue=None, membranes=None):
         fired = u > neuron.threshold
         spikes[t].copy_(fired)
         torch.mul(u, ~fired, out=residue)
-    return like(spikes, x, steps * batch)
+    return like(spikes, x, steps * currents.shape[1])
 
 
 class SpikingFunction(torch.autograd.Function):
@@ -73,12 +77,15 @@ class SpikingFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, gamma, beta, gain, steps, constant, neuron, cost):
         """gain: alpha * threshold; cost: added to the gradient of every spike. Returns spikes, batch mean and variance (biased)."""
-        rows = rows_of(x).float()
-        variance, mean = torch.var_mean(rows, 0, unbiased=False)
+        currents = steps_of(x, steps, constant)
+        channels = x.shape[1]
+        # Vectors are tiled over the pixels: a broadcast along a few channels takes several times as long, as does var_mean.
+        mean = currents.view(-1, channels).sum(0, dtype=torch.float32) / (x.numel() // channels)
+        centred = currents.float() - mean.repeat(currents.shape[2] // channels)
+        variance = centred.square_().view(-1, channels).mean(0)
         inverse = torch.rsqrt(variance + EPSILON)
         scale = gain * gamma * inverse
-        batch = x.shape[0] if constant else x.shape[0] // steps
-        membranes = torch.empty(steps, batch, x[0].numel(), device=x.device)
+        membranes = torch.empty(steps, *currents.shape[1:], device=x.device)
         spikes = lif(x, scale, beta - scale * mean, steps, constant, neuron, membranes=membranes)
         ctx.save_for_backward(x, membranes, mean, inverse, scale)
         ctx.options = gain, steps, constant, neuron, cost
@@ -91,7 +98,7 @@ class SpikingFunction(torch.autograd.Function):
         gain, steps, constant, neuron, cost = ctx.options
         channels = x.shape[1]
         d_spikes = rows_of(d_spikes).reshape(membranes.shape)
-        d = torch.zeros_like(membranes[0]) if constant else torch.empty_like(membranes)
+        d = torch.zeros_like(membranes[:1]) if constant else torch.empty_like(membranes)
         later = torch.zeros_like(membranes[0])  # gradient of each membrane one step later
         for t in range(steps - 1, -1, -1):
             u = membranes[t]
@@ -104,18 +111,18 @@ class SpikingFunction(torch.autograd.Function):
             through *= u <= neuron.threshold
             later = through.add_(d_spike, alpha=neuron.height)
             if constant:
-                d += later
+                d[0] += later
             else:
                 d[t] = later
-        d = d.view(-1, channels)
-        centred = rows_of(x).float() - mean
-        d_beta = d.sum(0)
-        d_normalised = torch.einsum("rc,rc->c", d, centred) * inverse
-        # tdBN's adjoint: the mean and the part along the normalised input do not pass. With a constant input each row counts T times.
-        count = d.shape[0]
-        d = d - d_beta / count
-        d.addcmul_(centred, d_normalised * inverse / count, value=-1)
-        d *= scale
+        currents = steps_of(x, steps, constant)
+        tiled = currents.shape[2] // channels
+        centred = currents.float() - mean.repeat(tiled)
+        d_beta = d.view(-1, channels).sum(0)
+        d_normalised = (d * centred).view(-1, channels).sum(0) * inverse
+        # tdBN's adjoint: the mean and the part along the normalised input do not pass.
+        count = x.numel() // channels
+        d = torch.addcmul((-d_beta * scale / count).repeat(tiled), d, scale.repeat(tiled))
+        d.addcmul_(centred, (d_normalised * inverse * scale / count).repeat(tiled), value=-1)
         return like(d, x, x.shape[0]).to(x.dtype), gain * d_normalised, d_beta, None, None, None, None, None
 
 

@@ -9,6 +9,7 @@ import { type BaselineConfig, type NetworkConfig, parseNetworkConfig } from '../
 import { FsvaeNetwork } from '../model/fsvae-network.js';
 import type { Network } from '../model/network.js';
 import { createParameters, type NetworkTensors } from '../model/parameters.js';
+import { ShardedFsvae } from './shards.js';
 import { fillTensors, readTrainedNetwork } from './trained-network.js';
 
 /** What a checkpoint holds. */
@@ -17,12 +18,19 @@ export interface SavedNetwork {
   readonly parameters: NetworkTensors;
 }
 
-/** A network with its first weights drawn from the config's seed. @param batchesPerEpoch which the VAE's loss depends on */
-export function createNetwork(config: NetworkConfig, batchesPerEpoch: number): Network {
+/**
+ * A network with its first weights drawn from the config's seed.
+ *
+ * @param batchesPerEpoch which the VAE's loss depends on
+ * @param workers threads at most, for an FSVAE in shards
+ */
+export function createNetwork(config: NetworkConfig, batchesPerEpoch: number, workers: number): Network {
   const { kind, model, seed } = config;
   switch (kind) {
     case 'fsvae':
-      return new FsvaeNetwork(config, createParameters(model, seed));
+      return config.shards > 1
+        ? new ShardedFsvae(config, createParameters(model, seed), workers)
+        : new FsvaeNetwork(config, createParameters(model, seed));
     case 'vae':
       return new Vae(config, createBaselineTensors(kind, model, seed), 1 / batchesPerEpoch);
     case 'autoencoder':

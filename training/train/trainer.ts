@@ -1,6 +1,7 @@
 /** Trains: epochs, steps, log, pictures, checkpoints. */
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pngGrid } from '../../harness/picture.js';
@@ -9,12 +10,12 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { NetworkConfig } from '../config/config.js';
 import { epochOrder, flipCoins, imageBatch, type ImageSet } from '../data/image-set.js';
 import { startEngine } from '../engine/wasm.js';
+import { NotFinite } from '../model/layer.js';
 import type { Network, ReconstructedImages, TrainedStep } from '../model/network.js';
 import type { NetworkTensors } from '../model/parameters.js';
-import { NotFinite } from '../model/spiking-layer.js';
 import { renderPage } from '../page/page.js';
 import type { LogEntry, Picture } from '../page/run.js';
-import { AdamW } from './adamw.js';
+import { AdamW, learningRateAt } from './adamw.js';
 import { encodeNetwork, encodeRun, readRun, type RunPosition, writeWhole } from './checkpoint.js';
 import { createNetwork, type SavedNetwork } from './networks.js';
 
@@ -49,6 +50,8 @@ export interface TrainOptions {
   readonly from?: SavedNetwork;
   /** Stop once so many steps are done in all, earlier runs of the folder included. */
   readonly steps?: number;
+  /** Threads for the config's shards; as many as the machine runs at once unless told. No number depends on it. */
+  readonly workers?: number;
   readonly stream: ProgressOptions['stream'];
   say(line: string): void;
   /** Asked after each step: stop, and save? */
@@ -144,13 +147,20 @@ class Run {
     this.stepsPerEpoch = Math.floor(images.count / config.batchSize);
     this.fingerprint = fingerprint(images);
     const path = join(out, RUN_FILES.checkpoint);
-    this.network = createNetwork(config, this.stepsPerEpoch);
+    this.network = createNetwork(config, this.stepsPerEpoch, options.workers ?? availableParallelism());
     if (existsSync(path) !== resume) {
       throw new FsvaeError(
         'usage',
         resume
           ? `there is no ${path} to resume from: leave --resume out to begin`
           : `${path} is there already: --resume goes on with it, or give another --out`,
+      );
+    }
+    if (config.kind === 'fsvae' && config.quantization !== null && !resume && options.from === undefined) {
+      throw new FsvaeError(
+        'usage',
+        'quantization fine-tunes a trained network, whose running statistics it keeps: give one with --from, or train ' +
+          'without it first',
       );
     }
     const saved = resume ? readRun(path) : undefined;
@@ -200,7 +210,7 @@ class Run {
   }
 
   /** One step, and the position after it. */
-  step(): TrainedStep & { readonly epoch: number } {
+  async step(): Promise<TrainedStep & { readonly epoch: number }> {
     const { config, images } = this.options;
     const { seed, batchSize } = config;
     const { epoch, stepOfEpoch, step } = this.position;
@@ -209,11 +219,11 @@ class Run {
     const batch = imageBatch(images, indices, config.flips ? flipCoins(seed, step, batchSize) : undefined);
     let result: TrainedStep;
     try {
-      result = this.network.step(batch, batchSize, this.position);
+      result = await this.network.step(batch, batchSize, this.position);
     } catch (error) {
       throw error instanceof NotFinite ? this.diverged(error) : error;
     }
-    this.optimizer.step(result.gradients);
+    this.optimizer.step(result.gradients, learningRateAt(config.optimizer, step, this.totalSteps));
     const last = stepOfEpoch + 1 === this.stepsPerEpoch;
     this.position = {
       step: step + 1,
@@ -327,7 +337,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const weights = run.network.tensors.trained.reduce((sum, { data }) => sum + data.length, 0);
   say(
     `training ${weights} parameters on ${images.count} images, batches of ${config.batchSize}, ` +
-      (run.position.step < end ? `steps ${run.position.step + 1} to ${end}` : `all ${end} steps are done`),
+      (run.position.step < end ? `steps ${run.position.step + 1} to ${end}` : `all ${end} steps are done`) +
+      (run.network.threads === undefined ? '' : `, on ${run.network.threads} threads`),
   );
   const progress = startProgress({ stream: options.stream, label: 'steps', total: end });
   let seconds = 0;
@@ -336,7 +347,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   try {
     while (run.position.step < end && stopped?.() !== true) {
       const started = performance.now();
-      const { losses, epoch } = run.step();
+      const { losses, epoch } = await run.step();
       const taken = (performance.now() - started) / 1000;
       seconds += taken;
       steps++;
@@ -364,6 +375,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     networkPath = run.save();
   } finally {
     progress.stop();
+    await run.network.end?.();
   }
   return {
     position: run.position,

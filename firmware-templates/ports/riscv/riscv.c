@@ -44,7 +44,7 @@ void enable_interrupts(void)
     __asm volatile("csrs mstatus, %0" ::"r"(MSTATUS_MIE) : "memory");
 }
 
-void sleep_unless(int (*something)(void))
+__attribute__((weak)) void sleep_unless(int (*something)(void))
 {
     /* Interrupts are masked from the last look until the core sleeps, so that none is slept through; a pending one ends
      * the sleep all the same (3.3.3). */

@@ -1,0 +1,125 @@
+/** Images to latents and back on the command line, with a whole network a few kilobytes large. */
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { EXIT_CODES } from '../../cli/exit-codes.js';
+import { readFloatEncoder } from '../../codegen/float/encoder.js';
+import { readFloatModel } from '../../codegen/float/network.js';
+import { quantizeEncoder } from '../../codegen/quantize/encoder.js';
+import { quantize } from '../../codegen/quantize/quantize.js';
+import { decodeLatents, encodeLatents } from '../../harness/latent-file.js';
+import { pngGrid } from '../../harness/picture.js';
+import { EncoderNetwork } from '../../runtime-ts/encoder.js';
+import { GoldenModel } from '../../runtime-ts/golden.js';
+import { drawChoices, Pcg32 } from '../../runtime-ts/pcg32.js';
+import { encodeSafetensors } from '../../runtime-ts/safetensors.js';
+import { packLatent } from '../../runtime-ts/spike-bits.js';
+import { refusal } from '../checkpoint/refusal.js';
+import { tinyWithEncoder } from '../support/tiny-encoder.js';
+
+const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
+const checkpoint = tinyWithEncoder();
+const float = readFloatModel(checkpoint);
+const golden = new GoldenModel(quantize(float));
+const network = new EncoderNetwork(quantizeEncoder(float, readFloatEncoder(checkpoint, float)));
+const { timeSteps, latentChannels, choices: k, channels, imageSize } = float.config;
+const PICTURES = 3;
+const SEED = 40n;
+
+function picture(index: number): Uint8Array {
+  const random = new Pcg32(BigInt(index));
+  return Uint8Array.from({ length: channels * imageSize ** 2 }, () => random.next() % 256);
+}
+
+function latentOf(index: number): Uint8Array {
+  const drawn = drawChoices(SEED + BigInt(index), timeSteps, latentChannels, k);
+  return packLatent(network.encode(picture(index), drawn), timeSteps, latentChannels);
+}
+
+describe('images to latents and back', function () {
+  this.timeout(120_000);
+  let folder: string;
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'fsvae-encode-'));
+    const tensors = [...checkpoint.tensors].map(([name, { shape, data }]) => {
+      const bytes = new Uint8Array(Float32Array.from(data).buffer);
+      return [name, { dtype: 'F32', shape: [...shape], data: bytes }] as const;
+    });
+    writeFileSync(join(folder, 'whole.safetensors'), encodeSafetensors(new Map(tensors), {}));
+    mkdirSync(join(folder, 'pictures'));
+    for (let i = 0; i < PICTURES; i++) {
+      const png = pngGrid([picture(i)], { channels, size: imageSize }, { scale: 1, gap: 0 });
+      writeFileSync(join(folder, `pictures/${i}.png`), png);
+    }
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  function run(...args: string[]): { code: number | null; out: string; err: string } {
+    const child = spawnSync(process.execPath, [MAIN, ...args], { cwd: folder, encoding: 'utf8' });
+    return { code: child.status, out: child.stdout, err: child.stderr };
+  }
+
+  it("encode writes the golden encoder's latents, decode draws them", () => {
+    const encoded = run(
+      'encode',
+      'pictures',
+      '-m',
+      'whole.safetensors',
+      '-s',
+      String(SEED),
+      '-o',
+      'latents.safetensors',
+    );
+    expect(encoded.err).to.not.match(/fsvae-codegen:/);
+    expect(encoded.out).to.match(/wrote latents\.safetensors: 3 latents of 6 bytes, from 64 bytes an image\n$/);
+    const file = decodeLatents(new Uint8Array(readFileSync(join(folder, 'latents.safetensors'))), 'latents');
+    expect(file.latents).to.deep.equal([0, 1, 2].map(latentOf));
+    expect(file.modelHash).to.equal(golden.hash);
+
+    expect(run('decode', 'latents.safetensors', '-m', 'whole.safetensors', '--png', 'drawn.png').code).to.equal(0);
+    const drawn = file.latents.map((latent) => golden.decode(latent));
+    const expected = pngGrid(drawn, { channels, size: imageSize }, { scale: 4 });
+    expect(readFileSync(join(folder, 'drawn.png')).equals(expected)).to.equal(true);
+  });
+
+  it('reconstruct draws with the emulated Pico, bit for bit, and says how far it is from the originals', () => {
+    const args = ['reconstruct', 'pictures', '-m', 'whole.safetensors', '-s', String(SEED), '--json'];
+    const here = run(...args);
+    expect(here.code, here.err).to.equal(0);
+    const { mse, images, bitExact } = JSON.parse(here.out) as { mse: number; images: number; bitExact: null };
+    expect({ images, bitExact }).to.deep.equal({ images: PICTURES, bitExact: null });
+    let sum = 0;
+    for (let i = 0; i < PICTURES; i++) {
+      const drawn = golden.decode(latentOf(i));
+      picture(i).forEach((byte, at) => (sum += ((2 / 255) * (byte - drawn[at])) ** 2));
+    }
+    expect(mse).to.be.closeTo(sum / (PICTURES * imageSize ** 2 * channels), 1e-12);
+
+    const there = run(...args, '--simulate', '--board', 'rp2040');
+    expect(there.code, there.err).to.equal(0);
+    expect(JSON.parse(there.out)).to.include({ mse, bitExact: true });
+  });
+
+  it('refuses latents of another model, files that hold none, and checkpoints without an encoder', () => {
+    const last = (...args: string[]): [number | null, string] => {
+      const { code, err } = run(...args);
+      return [code, err.trimEnd().split('\n').at(-1)!];
+    };
+    const [code, message] = last('decode', 'latents.safetensors', '-m', 'tiny', '--bits', '4');
+    expect(code).to.equal(EXIT_CODES['model-mismatch']);
+    expect(message).to.match(/holds latents of model [0-9a-f]{16}, \S+ is [0-9a-f]{16}: decode them with/);
+    expect(last('decode', 'whole.safetensors', '-m', 'tiny')[1]).to.match(
+      /holds no latents: its metadata does not say/,
+    );
+    expect(last('encode', 'pictures', '-m', 'tiny', '-o', 'x')[1]).to.match(/it holds only what generation needs/);
+    expect(last('encode', 'nowhere', '-m', 'whole.safetensors', '-o', 'x')[1]).to.match(/nowhere/);
+    const sound = { modelHash: golden.hash, timeSteps, latentChannels, latents: [latentOf(0)] };
+    expect(decodeLatents(encodeLatents(sound), 'x')).to.deep.equal(sound);
+    expect(refusal(() => decodeLatents(encodeLatents({ ...sound, timeSteps: 33 }), 'x'))).to.match(/timeSteps must be/);
+  });
+});

@@ -1,0 +1,238 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { expect } from 'chai';
+import { readCheckpoint } from '../../codegen/checkpoint/file.js';
+import { readNpz } from '../../codegen/checkpoint/npz.js';
+import { checkRecordedRun, formatCheckReport } from '../../codegen/float/check.js';
+import { readFloatModel } from '../../codegen/float/network.js';
+import { PACKAGE_ROOT } from '../../codegen/package-root.js';
+import { FsvaeError } from '../../runtime-ts/errors.js';
+import { encodeSafetensors, parseSafetensors } from '../../runtime-ts/safetensors.js';
+import { configJsonSchema, parseConfig } from '../../training/config/config.js';
+import { openImages } from '../../training/data/open.js';
+import { train } from '../../training/train/trainer.js';
+import { writeMadeImages } from './made-images.js';
+
+const FOLDER = join(PACKAGE_ROOT, 'training', 'pytorch');
+
+function floats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(new Uint8Array(bytes).buffer);
+}
+
+/** A Python with torch: of the user's choice, the first one of the path, the system's. */
+function findPython(): string | undefined {
+  const probe = 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("torch", "numpy"))))';
+  return [process.env['PYTHON'], 'python3', '/usr/bin/python3']
+    .filter((python) => python !== undefined)
+    .find((python) => spawnSync(python, ['-c', probe]).status === 0);
+}
+
+it('training/config/schema.json is the schema of training/config/config.ts', () => {
+  const file: unknown = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'training', 'config', 'schema.json'), 'utf8'));
+  expect(file, 'npm run schema writes it anew').to.deep.equal(JSON.parse(JSON.stringify(configJsonSchema())));
+});
+
+describe('training in PyTorch', function () {
+  this.timeout(300_000);
+  let python: string;
+  let folder: string;
+
+  before(function () {
+    const found = findPython();
+    if (found === undefined) {
+      console.log('      skipped: no python3 with torch and numpy here (Debian: python3-torch, python3-numpy)');
+      this.skip();
+    }
+    python = found;
+    folder = mkdtempSync(join(tmpdir(), 'fsvae-pytorch-'));
+    writeMadeImages(join(folder, 'data'), 40, 1);
+  });
+  after(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true });
+  });
+
+  const VALUE = {
+    model: { imageSize: 8, hiddenChannels: [4, 6], latentChannels: 4, choices: 3, timeSteps: 7 },
+    batchSize: 8,
+    epochs: 2,
+    flips: true,
+    seed: 2 ** 40 + 3,
+    scheduledSampling: { from: 0.5, to: 0.9 },
+    loss: { spikeCost: 1e-4 },
+    optimizer: { schedule: 'cosine' },
+    curriculum: [{ until: 1, timeSteps: 6 }],
+  };
+
+  function runPython(script: string, ...args: string[]): { status: number | null; output: string } {
+    const child = spawnSync(python, [join(FOLDER, script), ...args], { encoding: 'utf8' });
+    return { status: child.status, output: `${child.stdout}${child.stderr}` };
+  }
+
+  function trainPython(out: string, ...more: string[]): void {
+    const config = join(folder, 'config.json');
+    writeFileSync(config, JSON.stringify(VALUE));
+    const data = ['--data', join(folder, 'data'), '--out', join(folder, out), '--threads', '1'];
+    const { status, output } = runPython('train.py', '--config', config, ...data, ...more);
+    expect(status, output).to.equal(0);
+  }
+
+  async function trainHere(out: string, steps: number, resume = false): Promise<void> {
+    const images = openImages(join(folder, 'data'), 'train', { channels: 1, size: 8 });
+    const config = parseConfig(VALUE, 'tiny');
+    const quiet = { stream: new PassThrough(), say: () => undefined };
+    await train({ config, images, out: join(folder, out), resume, steps, ...quiet });
+  }
+
+  type Line = Record<'step' | 'epoch' | 'timeSteps' | 'loss' | 'mse' | 'distance' | 'spikes', number>;
+
+  function logged(out: string): Line[] {
+    const text = readFileSync(join(folder, out, 'log.jsonl'), 'utf8');
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+  }
+
+  function expectSameRun(out: string, reference: string): void {
+    const lines = logged(out);
+    expect(lines.length).to.equal(10);
+    logged(reference).forEach((line, i) => {
+      for (const key of ['step', 'epoch', 'timeSteps', 'spikes'] as const) {
+        expect(lines[i][key], `${key} of step ${i + 1}`).to.be.closeTo(line[key], 1e-3);
+      }
+      for (const key of ['loss', 'mse', 'distance'] as const) {
+        expect(lines[i][key], `${key} of step ${i + 1}`).to.be.closeTo(line[key], 2e-5 * Math.abs(line[key]));
+      }
+    });
+    for (const name of ['checkpoint.safetensors', 'model.safetensors']) {
+      const [own, other] = [out, reference].map((run) => parseSafetensors(readFileSync(join(folder, run, name))));
+      expect([...own.tensors.keys()].sort()).to.deep.equal([...other.tensors.keys()].sort());
+      for (const [tensor, { dtype, shape, data }] of other.tensors) {
+        const found = own.tensors.get(tensor)!;
+        expect([found.dtype, found.shape], tensor).to.deep.equal([dtype, shape]);
+        if (dtype !== 'F32') continue;
+        const [a, b] = [found.data, data].map(floats);
+        // A mean of gradients may cancel: what it is compared with is the size of the gradients.
+        const squares = other.tensors.get(tensor.replace('optimizer.first', 'optimizer.second'))!.data;
+        const scale = tensor.startsWith('optimizer.first')
+          ? Math.sqrt(Math.max(...floats(squares)))
+          : Math.max(...b.map(Math.abs));
+        b.forEach((value, i) => expect(a[i], `${tensor}[${i}]`).to.be.closeTo(value, 1e-3 * scale + 1e-12));
+      }
+      const { metadata } = own;
+      for (const key of ['format', 'version', 'images']) expect(metadata[key]).to.equal(other.metadata[key]);
+      expect(JSON.parse(metadata['config'])).to.deep.equal(JSON.parse(other.metadata['config']));
+    }
+  }
+
+  it('both trainers: the same losses, spikes, weights, moments and files', async () => {
+    await trainHere('here', 10);
+    trainPython('python');
+    expectSameRun('python', 'here');
+  });
+
+  it('each goes on with the checkpoint of the other', async () => {
+    await trainHere('both', 3);
+    trainPython('both', '--resume', '--steps', '7');
+    await trainHere('both', 10, true);
+    expectSameRun('both', 'here');
+  });
+
+  it("record.py writes a recorded run that check finds equal to the importer's network", () => {
+    const checkpoint = join(folder, 'python', 'model.safetensors');
+    const vectors = join(folder, 'vectors.npz');
+    const { status, output } = runPython('record.py', checkpoint, vectors, '--samples', '5', '--seed', '1');
+    expect(status, output).to.equal(0);
+    const model = readFloatModel(readCheckpoint(checkpoint));
+    const report = checkRecordedRun(model, readNpz(vectors));
+    expect(report.passed, formatCheckReport(report)).to.equal(true);
+    expect(report.samples).to.equal(5);
+    expect(report.layers.length, 'prior, decoder, readout').to.equal(7);
+    expect(formatCheckReport(report)).to.include('prior.layers.2').and.include('counts by channel');
+  });
+
+  it('refuses the configs that the TypeScript trainer refuses, by the same fields', () => {
+    const values: object[] = [
+      { batchSize: 1 },
+      { batchSize: 2.5, epochs: 0 },
+      { model: { timeSteps: 33 } },
+      { model: { imageSize: 40, hiddenChannels: [4, 4, 4, 4] } },
+      { model: { hiddenChannels: [] } },
+      { model: { hiddenChannels: [4, 0] } },
+      { model: { channels: 2 } },
+      { model: 1 },
+      { neuron: { tau: 0.3 } },
+      { neuron: { surrogate: 'other' } },
+      { optimizer: { learningRate: 2 } },
+      { optimizer: { schedule: 'step' } },
+      { flips: 1 },
+      { scheduledSampling: { firstStep: -1 } },
+      { curriculum: [{ until: 2, timeSteps: 17 }] },
+      { curriculum: [{ until: 2 }] },
+      {
+        curriculum: [
+          { until: 2, timeSteps: 4 },
+          { until: 2, timeSteps: 8 },
+        ],
+      },
+      {},
+      { scheduledSampling: null, model: { imageSize: 16 } },
+      VALUE,
+    ];
+    const script = `import json, sys; sys.path.insert(0, ${JSON.stringify(FOLDER)})
+from config import parse_config
+from errors import FsvaeError
+def answer(value):
+    try: return parse_config(value, "c")
+    except FsvaeError as error: return str(error)
+print(json.dumps([answer(value) for value in json.loads(sys.argv[1])]))`;
+    const child = spawnSync(python, ['-c', script, JSON.stringify(values)], { encoding: 'utf8' });
+    expect(child.status, child.stderr).to.equal(0);
+    // `c: field: why; field: why; docs/training.md ...`
+    const fields = (message: string): string[] =>
+      message
+        .replace(/^c: /, '')
+        .split('; ')
+        .slice(0, -1)
+        .map((problem) => problem.split(':')[0]);
+    (JSON.parse(child.stdout) as unknown[]).forEach((answer, i) => {
+      let expected: unknown;
+      try {
+        expected = parseConfig(values[i], 'c');
+      } catch (error) {
+        expected = (error as FsvaeError).message;
+      }
+      if (typeof expected !== 'string') {
+        expect(answer).to.deep.equal(expected);
+        return;
+      }
+      expect(answer, JSON.stringify(values[i])).to.be.a('string');
+      expect(fields(answer as string), JSON.stringify(values[i])).to.deep.equal(fields(expected)).and.not.empty;
+    });
+  });
+
+  it('says what is wrong in one line, with the exit code of its kind', async () => {
+    const missing = runPython('record.py', join(folder, 'none.pth'), join(folder, 'x.npz'));
+    expect(missing.output).to.match(/^error: .*none\.pth: [^\n]+\n$/);
+    expect(missing.status).to.equal(3);
+
+    await trainHere('diverges', 1);
+    const path = join(folder, 'diverges', 'checkpoint.safetensors');
+    const { tensors, metadata } = parseSafetensors(readFileSync(path));
+    const { data } = tensors.get('posterior.layers.1.weight')!;
+    new DataView(data.buffer, data.byteOffset).setFloat32(4, NaN, true);
+    const damaged = encodeSafetensors(tensors, metadata);
+    writeFileSync(path, damaged);
+    const config = join(folder, 'config.json');
+    const where = ['--data', join(folder, 'data'), '--out', join(folder, 'diverges')];
+    const diverged = runPython('train.py', '--config', config, ...where, '--threads', '1', '--resume');
+    expect(diverged.output).to.match(
+      /\nerror: the currents of posterior\.layers\.1 are not finite at step 2 \(epoch 1\); [^\n]*lower optimizer\.learningRate[^\n]*\n$/,
+    );
+    expect(diverged.status).to.equal(8);
+    expect(readFileSync(path).equals(damaged), 'the checkpoint stays').to.equal(true);
+  });
+});
