@@ -17,7 +17,7 @@ import { crc32 } from '../runtime-ts/crc32.js';
 import { GoldenModel } from '../runtime-ts/golden.js';
 
 const SEEDS = 4;
-const MODELS = ['mnist', 'tiny'];
+const MODELS = ['mnist', 'mnist-small', 'tiny'];
 /** One board for each core, with memory for any model. */
 const BOARDS = ['rp2040', 'mps2-an386', 'mps2-an500', 'mps2-an505', 'riscv32-virt'];
 

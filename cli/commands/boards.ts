@@ -9,7 +9,7 @@ import { loadModel } from '../load-model.js';
 import type { Output } from '../terminal.js';
 
 /** Models that come with the package; of a board's the first one that it holds is told. */
-const MODELS = ['mnist', 'tiny'];
+const MODELS = ['mnist', 'mnist-small', 'tiny'];
 
 function describe(board: Board, models: readonly { name: string; model: IntegerModel }[]) {
   const held = models.find(({ name, model }) => boardBudget(planFor(model, name, board), board)?.fits !== false);
@@ -41,7 +41,7 @@ function boards(output: Output, flags: { json?: boolean }): void {
       ? '-'
       : `${image.model} ${Number((1000 * image.seconds).toPrecision(2))} ms${image.basis === 'predicted' ? ' *' : ''}`;
   const say = (...cells: [string, string, string, string, string, string, string, string]): void => {
-    const widths = [18, 15, 10, 10, 11, 10, 19];
+    const widths = [18, 15, 10, 10, 11, 10, 22];
     output.say(cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(''));
   };
   say('board', 'core', 'flash', 'RAM', 'emulator', 'formats', 'an image', 'link');

@@ -339,7 +339,7 @@ describe('command line', function () {
 
     it('usage', () => {
       refused([], EXIT_CODES.usage, /required option '-b, --board <name\|file>' not specified/);
-      refused(['--board', 'rp2400'], EXIT_CODES.usage, /no board "rp2400": did you mean rp2040\?/);
+      refused(['--board', 'rp2400'], EXIT_CODES.usage, /no board "rp2400": did you mean rp2040 or rp2350\?/);
       refused(
         ['--board', 'rp2040', '--model', 'nowhere.pth'],
         EXIT_CODES.usage,

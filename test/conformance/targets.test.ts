@@ -83,14 +83,14 @@ const port = process.env.FSVAE_TEST_PORT;
 const KINDS: readonly TargetKind[] = [
   {
     name: 'golden model',
-    models: ['tiny', 'tiny-int4', 'mnist', 'mnist-int4'],
+    models: ['tiny', 'tiny-int4', 'mnist-small', 'mnist', 'mnist-int4'],
     missing: () => undefined,
     open: ({ golden }) => Promise.resolve(new GoldenTarget(golden, golden.model.config)),
   },
-  built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4']),
+  built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist-small', 'mnist', 'mnist-int4']),
   built('host', 'clang', ['tiny', 'mnist']),
   built('host', 'zig', ['tiny', 'mnist', 'mnist-int4']),
-  built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist', 'mnist-int4'], 'usb'),
+  built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist-small', 'mnist', 'mnist-int4'], 'usb'),
   built('rp2040', 'gcc', ['tiny', 'mnist'], 'uart'),
   built('rp2040', 'zig', ['tiny', 'tiny-int4', 'mnist'], 'usb'),
   built('rp2040', 'zig', ['tiny'], 'uart'),
@@ -115,7 +115,7 @@ const KINDS: readonly TargetKind[] = [
   built('mps2-an505', 'gcc', ['tiny', 'tiny-int4', 'mnist']),
   built('mps2-an505', 'zig', ['tiny']),
   // Flash of 1 MB: the full-size model does not fit.
-  built('netduinoplus2', 'gcc', ['tiny', 'tiny-int4']),
+  built('netduinoplus2', 'gcc', ['tiny', 'tiny-int4', 'mnist-small']),
   built('netduinoplus2', 'zig', ['tiny']),
   built('riscv32-virt', 'gcc', ['tiny', 'tiny-int4', 'mnist']),
   built('riscv32-virt', 'zig', ['tiny', 'tiny-int4']),
