@@ -30,7 +30,33 @@ function decodePng(bytes: Uint8Array, channels: number): Planes {
   return planesOf(data, { width, height, stride: 4 }, channels);
 }
 
+/**
+ * A block of 8 x 8 pixels takes two bits at least, so a byte holds 256 pixels at most: a file of half a kilobyte that claims
+ * millions would keep the decoder busy for a minute.
+ */
+const MOST_JPEG_PIXELS_A_BYTE = 256;
+
+/** Width times height, as the frame header has them (ITU-T T.81, B.2.2); 0 where there is none: the decoder says what is wrong. */
+function jpegPixels(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 2; at + 9 <= bytes.length;) {
+    if (bytes[at] !== 0xff) return 0;
+    const marker = bytes[at + 1];
+    if (marker === 0xff) {
+      at++; // fill
+      continue;
+    }
+    const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+    if (isFrame) return view.getUint16(at + 5) * view.getUint16(at + 7);
+    at += 2 + view.getUint16(at + 2);
+  }
+  return 0;
+}
+
 function decodeJpeg(bytes: Uint8Array, channels: number): Planes {
+  if (jpegPixels(bytes) > MOST_JPEG_PIXELS_A_BYTE * bytes.length) {
+    throw new Error(`${bytes.length} bytes cannot hold its ${jpegPixels(bytes)} pixels`);
+  }
   const { width, height, data } = jpeg.decode(bytes, {
     useTArray: true,
     formatAsRGBA: false,
