@@ -179,7 +179,10 @@ describe('command line', function () {
     expect(pico.formats).to.deep.equal(['bare']);
     expect(pico.image).to.include({ model: 'mnist', basis: 'emulated' });
     // A part that the full-size model does not fit; a board of QEMU, which has no speed.
-    expect(rows.find(({ name }) => name === 'nucleo-f446re')!.image).to.include({ model: 'tiny', basis: 'predicted' });
+    expect(rows.find(({ name }) => name === 'nucleo-f446re')!.image).to.include({
+      model: 'mnist-small',
+      basis: 'predicted',
+    });
     expect(rows.find(({ name }) => name === 'riscv32-virt')!.image).to.equal(null);
     const text = run(['boards']).out;
     expect(text).to.match(/\nrp2040 +cortex-m0plus +2048 KiB +264 KiB +rp2040js +\S+ +mnist \d+ ms +USB serial/);
