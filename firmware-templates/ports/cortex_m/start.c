@@ -1,4 +1,5 @@
-/* Start-up of the STM32F4: vectors and memory. The core loads the stack pointer from the first vector. */
+/* Start-up of a board whose only interrupts are its UART and the timer. The core, or a boot loader, loads the stack pointer
+ * from the first vector. A port with others has a start.c of its own. */
 #include "board_config.h"
 #include "cortex_m.h"
 
@@ -18,6 +19,7 @@ __attribute__((section(".vectors"), used)) static const vector vectors[IRQ(BOARD
     [4] = {.handler = UNEXPECTED},
     [5] = {.handler = UNEXPECTED},
     [6] = {.handler = UNEXPECTED},
+    [7] = {.handler = UNEXPECTED}, /* Armv8-M: secure fault */
     [11] = {.handler = UNEXPECTED},
     [12] = {.handler = UNEXPECTED},
     [14] = {.handler = UNEXPECTED},
