@@ -3,7 +3,7 @@
 import { listBoards } from '../boards/board.js';
 import type { ImageFiles } from '../codegen/image/image.js';
 import { makePlan } from '../codegen/plan/plan.js';
-import { weightBytes } from '../codegen/plan/weights.js';
+import { wordBytes } from '../runtime-ts/words.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { ABOUT, FIRMWARE, MODEL, type PageAbout } from '../harness/page-data.js';
 import { crc32 } from '../runtime-ts/crc32.js';
@@ -24,7 +24,7 @@ export function pageData({ loaded, firmware, live }: PageParts): Map<string, Uin
   const about: PageAbout = {
     generatorVersion: GENERATOR_VERSION,
     modelName: name,
-    weightChecksums: plans.map((plan) => crc32(weightBytes(plan.weights.words))),
+    weightChecksums: plans.map((plan) => crc32(wordBytes(plan.weights.words))),
     boards: listBoards(),
     firmware:
       firmware === undefined

@@ -8,7 +8,7 @@ import { makePlan, type Plan } from '../codegen/plan/plan.js';
 import { type Board, listBoards } from '../boards/board.js';
 import { qemuFor, requireQemu } from '../emulator/qemu.js';
 import type { BoardClient } from '../harness/client.js';
-import { type ExpectedConstants, findDamage, formatDamage, wordBytes } from '../harness/constants.js';
+import { type ExpectedConstants, findDamage, formatDamage } from '../harness/constants.js';
 import type { Hello } from '../harness/frame.js';
 import { checkIdentity, generatorNote } from '../harness/identity.js';
 import { type BoardProcess, startBoardProcess } from '../harness/process.js';
@@ -16,6 +16,7 @@ import { connectBoard, findBoardPort } from '../harness/serial.js';
 import { SerialTarget } from '../harness/serial-target.js';
 import type { Target } from '../harness/target.js';
 import { crc32 } from '../runtime-ts/crc32.js';
+import { wordBytes } from '../runtime-ts/words.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import type { LoadedModel } from './load-model.js';
 

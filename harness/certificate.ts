@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { parseJson, schemaProblems } from '../runtime-ts/json-file.js';
 import { sha256 } from '../runtime-ts/sha256.js';
+import { wordBytes } from '../runtime-ts/words.js';
 import type { GoldenModel } from './golden.js';
 
 const FORMAT = 'fsvae-certificate/1';
@@ -89,18 +90,11 @@ export class EvidenceCollector {
       layers: this.rows.map((words, row) => ({
         name: this.golden.layerNames[row],
         neurons: this.golden.layerNeurons[row],
-        digest: hashWords(words),
+        digest: sha256(wordBytes(words)),
       })),
-      images: hashWords(this.images),
+      images: sha256(wordBytes(this.images)),
     };
   }
-}
-
-function hashWords(words: readonly number[]): string {
-  const bytes = new Uint8Array(4 * words.length);
-  const view = new DataView(bytes.buffer);
-  words.forEach((word, i) => view.setUint32(4 * i, word, true));
-  return sha256(bytes);
 }
 
 /** Targets that are the same but for what they are made of are one: the newer run takes the older one's place. */

@@ -1,6 +1,7 @@
 /** Finds a damaged word among a board's constants with two requests: digests of all parts, then the words of one. */
 
 import { crc32 } from '../runtime-ts/crc32.js';
+import { wordBytes } from '../runtime-ts/words.js';
 import { type Constants, ConstantsKind, type ConstantsRequest, MOST_CONSTANTS } from './frame.js';
 
 /** What the constants of a build should be. */
@@ -22,14 +23,6 @@ export interface Damage {
   readonly wordsInPart: number;
   readonly damagedParts: number;
   readonly parts: number;
-}
-
-/** Little-endian bytes, as the board has them. */
-export function wordBytes(words: Uint32Array): Uint8Array {
-  const bytes = new Uint8Array(4 * words.length);
-  const view = new DataView(bytes.buffer);
-  words.forEach((word, i) => view.setUint32(4 * i, word, true));
-  return bytes;
 }
 
 /**

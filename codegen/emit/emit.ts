@@ -1,7 +1,7 @@
 /** A plan as files of C: names and contents. The caller writes them. Same plan, same bytes. */
 
 import type { Plan } from '../plan/plan.js';
-import { weightBytes } from '../plan/weights.js';
+import { wordBytes } from '../../runtime-ts/words.js';
 import { copiedFiles, renderTemplate, type Templates } from './render.js';
 import { type LibraryOptions, libraryView, weightsView } from './view.js';
 
@@ -18,7 +18,7 @@ export function emitLibrary(plan: Plan, templates: Templates, options: LibraryOp
   ]);
   if (options.weights === 'incbin') {
     files.set('fsvae_weights.S', render('library/fsvae_weights.S.hbs', weightsView(plan, options)));
-    files.set('fsvae_weights.bin', weightBytes(plan.weights.words));
+    files.set('fsvae_weights.bin', wordBytes(plan.weights.words));
   } else {
     files.set('fsvae_weights.c', render('library/fsvae_weights.c.hbs', weightsView(plan, options)));
   }

@@ -3,6 +3,7 @@
 import type { LayerBounds } from '../../runtime-ts/bounds.js';
 import { signedBits } from '../../runtime-ts/bounds.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
+import { wordBytes } from '../../runtime-ts/words.js';
 import type { ConvTransposeLayer, LinearLayer } from '../../runtime-ts/model.js';
 import type { Plan, PlannedLayer } from '../plan/plan.js';
 import {
@@ -15,7 +16,6 @@ import {
   pieceWords,
   rowBytes,
   type Section,
-  weightBytes,
 } from '../plan/weights.js';
 import { int32Literal, layerIdentifier, numberLines, wordLines } from './c-text.js';
 
@@ -240,7 +240,7 @@ export function weightsView(plan: Plan, options: LibraryOptions) {
     modelHash,
     weightWords,
     // Not for the reader alone: Zig's cache knows this file by its text, and would keep the constants of another plan.
-    checksum: `0x${crc32(weightBytes(plan.weights.words)).toString(16).padStart(8, '0')}`,
+    checksum: `0x${crc32(wordBytes(plan.weights.words)).toString(16).padStart(8, '0')}`,
     sections: plan.weights.sections.map((section) => ({
       ...section,
       lines:

@@ -284,11 +284,3 @@ export function layOutWeights(
   parts.forEach((part, index) => words.set(part.words, sections[index].offset));
   return { words, sections };
 }
-
-/** The same words as little-endian bytes. */
-export function weightBytes(words: Uint32Array): Uint8Array {
-  const bytes = new Uint8Array(4 * words.length);
-  const view = new DataView(bytes.buffer);
-  words.forEach((word, i) => view.setUint32(4 * i, word, true));
-  return bytes;
-}

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { makePlan, type Plan } from '../../codegen/plan/plan.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
-import { weightBytes } from '../../codegen/plan/weights.js';
+import { wordBytes } from '../../runtime-ts/words.js';
 import { buildDriver, compilerExists, runDriver, writeLibrary } from '../support/host-library.js';
 import { randomModel, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
@@ -71,7 +71,7 @@ describe("generated C gives the golden model's bits", () => {
       const decoded = runDriver(program, 0n, latents.length, 'decode', Buffer.concat(latents));
       expect(firstDifference(decoded, Buffer.concat(latents.map((latent) => golden.decode(latent))))).to.equal('');
       const checksum = Buffer.from(runDriver(program, 0n, 0, 'checksum')).readUInt32LE();
-      expect(checksum).to.equal(crc32(weightBytes(plan.weights.words)));
+      expect(checksum).to.equal(crc32(wordBytes(plan.weights.words)));
     });
   }
 

@@ -1,30 +1,6 @@
 /** Damages files by a seed that replays: bits, bytes, numbers, runs; cut short, spliced with another file. */
 
-/** xorshift32, seeded by two numbers: file i of a run does not depend on the files before it. */
-export class Dice {
-  private state: number;
-
-  constructor(seed: number, index: number) {
-    this.state = (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) | 1;
-    for (let i = 0; i < 8; i++) this.next();
-  }
-
-  /** 0 .. 1, without 1. */
-  next(): number {
-    this.state ^= this.state << 13;
-    this.state ^= this.state >>> 17;
-    this.state ^= this.state << 5;
-    return (this.state >>> 0) / 2 ** 32;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-
-  of<T>(list: readonly T[]): T {
-    return list[this.below(list.length)];
-  }
-}
+import { Dice } from '../support/dice.js';
 
 /** Numbers that sizes and offsets are most often wrong with. */
 const NUMBERS = [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x40000000];

@@ -10,7 +10,7 @@ import { openSerial } from '../../harness/serial.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { FakeGolden, LATENT_BYTES } from '../harness/fake-golden.js';
 import { FaultyTransport, type FaultRates } from '../harness/faulty-transport.js';
-import { Dice } from './mutate.js';
+import { Dice } from '../support/dice.js';
 
 /** Short waits: the device answers in milliseconds. */
 const QUICK: ClientOptions = { answerMs: 80, drawMs: 120, quietMs: 30, attempts: 5 };

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { BoardClient } from '../../harness/client.js';
-import { findDamage, wordBytes } from '../../harness/constants.js';
+import { findDamage } from '../../harness/constants.js';
+import { wordBytes } from '../../runtime-ts/words.js';
 import {
   ConstantsKind,
   encodeFrame,

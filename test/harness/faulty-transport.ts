@@ -1,6 +1,7 @@
 /** A bad line between client and device: loses, doubles, flips, delays, adds and cuts bytes, by a seed that replays. */
 
 import type { ByteTransport } from '../../harness/transport.js';
+import { Dice } from '../support/dice.js';
 
 /** Chance of each fault for each byte, 0 to 1. */
 export interface FaultRates {
@@ -15,29 +16,11 @@ export interface FaultRates {
   readonly cut?: number;
 }
 
-/** xorshift32: one generator a direction, so that the faults depend on seed and byte position alone, not on timing. */
-class Dice {
-  constructor(private state: number) {
-    this.state = Math.imul(state + 1, 0x9e3779b1) | 1;
-    for (let i = 0; i < 8; i++) this.next();
-  }
-
-  next(): number {
-    this.state ^= this.state << 13;
-    this.state ^= this.state >>> 17;
-    this.state ^= this.state << 5;
-    return (this.state >>> 0) / 2 ** 32;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-}
-
 class Direction {
   faults = 0;
   private cutting = 0;
   private queue: Promise<unknown> = Promise.resolve();
+  /** One a direction, so that the faults depend on seed and byte position alone, not on timing. */
   private readonly dice: Dice;
 
   constructor(

@@ -7,7 +7,6 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { readCheckpoint } from '../../codegen/checkpoint/file.js';
-import { type ErrorKind, FsvaeError } from '../../runtime-ts/errors.js';
 import { Autoencoder } from '../../training/baselines/autoencoder.js';
 import { latentStatistics } from '../../training/baselines/statistics.js';
 import { createBaselineTensors } from '../../training/baselines/tensors.js';
@@ -26,6 +25,7 @@ import { markdownTable, plainTable, sweepTable } from '../../training/sweep/tabl
 import { readBaseline } from '../../training/train/networks.js';
 import { readTrainedNetwork } from '../../training/train/trained-network.js';
 import { writeMadeImages } from './made-images.js';
+import { refused } from './refused.js';
 
 const TINY = {
   model: { imageSize: 8, hiddenChannels: [4, 6], latentChannels: 4, choices: 3, timeSteps: 6 },
@@ -33,20 +33,6 @@ const TINY = {
   epochs: 1,
 };
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
-
-async function refused(action: () => unknown, kind: ErrorKind, message: RegExp): Promise<void> {
-  let error: unknown;
-  try {
-    await action();
-  } catch (thrown) {
-    error = thrown;
-  }
-  expect(error).to.be.instanceOf(FsvaeError);
-  expect((error as FsvaeError).message)
-    .to.match(message)
-    .and.not.include('\n');
-  expect((error as FsvaeError).kind).to.equal(kind);
-}
 
 describe('sweeps', function () {
   this.timeout(60_000);

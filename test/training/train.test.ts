@@ -9,7 +9,6 @@ import { PNG } from 'pngjs';
 import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { readFloatModel } from '../../codegen/float/network.js';
 import { runDecoder, runPrior } from '../../codegen/float/run.js';
-import { type ErrorKind, FsvaeError } from '../../runtime-ts/errors.js';
 import { encodeSafetensors, parseSafetensors } from '../../runtime-ts/safetensors.js';
 import { parseConfig, readConfig, timeStepsOf, type TrainingConfig } from '../../training/config/config.js';
 import type { ImageSet } from '../../training/data/image-set.js';
@@ -23,25 +22,12 @@ import { readRun, writeWhole } from '../../training/train/checkpoint.js';
 import { readTrainedNetwork, type TrainedNetwork } from '../../training/train/trained-network.js';
 import { train, type TrainResult } from '../../training/train/trainer.js';
 import { writeMadeImages } from './made-images.js';
+import { refused } from './refused.js';
 
 const TINY = { imageSize: 8, hiddenChannels: [4, 6], latentChannels: 4, choices: 3, timeSteps: 7 };
 
 function tinyConfig(changes: object = {}): TrainingConfig {
   return parseConfig({ model: TINY, batchSize: 8, epochs: 3, flips: true, seed: 3, ...changes }, 'tiny');
-}
-
-async function refused(action: () => unknown, kind: ErrorKind, message: RegExp): Promise<void> {
-  let error: unknown;
-  try {
-    await action();
-  } catch (thrown) {
-    error = thrown;
-  }
-  expect(error).to.be.instanceOf(FsvaeError);
-  expect((error as FsvaeError).message)
-    .to.match(message)
-    .and.not.include('\n');
-  expect((error as FsvaeError).kind).to.equal(kind);
 }
 
 describe('training runs', function () {
