@@ -3,9 +3,11 @@
 import { join } from 'node:path';
 import type { Board } from '../boards/board.js';
 import { formatBudget } from '../codegen/plan/budget.js';
+import { planEncoder } from '../codegen/plan/encoder.js';
 import type { Plan } from '../codegen/plan/plan.js';
 import { boardBudget, type Build, buildProject, planFor, type Project, writeProject } from '../codegen/project.js';
 import { modelHash } from '../runtime-ts/model-file.js';
+import { integerEncoder } from './encoder.js';
 import type { LoadedModel } from './load-model.js';
 import type { BuildFlags } from './options.js';
 import type { Output } from './terminal.js';
@@ -28,6 +30,7 @@ export function describeModel({ name, model }: LoadedModel): string {
 /**
  * Plans, generates and builds a model for a board in the folder that the flags name.
  *
+ * @param flags whose `parts` is `full` where encoder and posterior go on the board too
  * @param talk takes a line for each step: fit, files, compiler, sizes
  * @throws FsvaeError `fit` when it does not go on the board, `toolchain` when it does not build
  */
@@ -38,7 +41,8 @@ export async function buildFor(
   loaded: LoadedModel,
   talk: (line: string) => void,
 ): Promise<BuiltProject> {
-  const plan = planFor(loaded.model, loaded.name, board);
+  const encoder = flags.parts === 'full' ? planEncoder(integerEncoder(loaded, flags.encoderBits ?? '8')) : undefined;
+  const plan = planFor(loaded.model, loaded.name, board, encoder);
   const budgeted = boardBudget(plan, board);
   if (budgeted !== undefined) talk(`fit on ${board.title}:\n${formatBudget(budgeted)}`);
   const folder = flags.out ?? join('build', `${board.name}-${loaded.name}`);

@@ -5,11 +5,10 @@ import { readCheckpoint } from '../codegen/checkpoint/file.js';
 import { readFloatEncoder } from '../codegen/float/encoder.js';
 import { parseBitsOption } from '../codegen/quantize/bits.js';
 import { encoderLayerNames, quantizeEncoder } from '../codegen/quantize/encoder.js';
-import { EncoderNetwork } from '../runtime-ts/encoder.js';
+import type { IntegerEncoder } from '../runtime-ts/encoder-model.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { GoldenEncoder } from '../runtime-ts/golden-encoder.js';
 import type { ModelConfig } from '../runtime-ts/model.js';
-import { drawChoices } from '../runtime-ts/pcg32.js';
-import { packLatent } from '../runtime-ts/spike-bits.js';
 import { type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
 import { positiveInteger, seedOption, withModel } from './options.js';
 
@@ -20,10 +19,9 @@ export interface EncodeFlags extends ModelOptions {
   readonly seed: bigint;
 }
 
-/** The options of commands that encode images. */
-export function withEncoder(command: Command): Command {
+/** The options of commands that encode images, but for --encoder-bits. */
+export function withImages(command: Command): Command {
   return withModel(command)
-    .option('--encoder-bits <list>', 'weight bits of encoder and posterior, as --bits', '8')
     .option('--split <half>', 'half of the data, train or test (default: test, or all pictures of a plain folder)')
     .option('-n, --images <count>', 'how many, from the first (default: all)', positiveInteger)
     .addOption(seedOption());
@@ -32,18 +30,27 @@ export function withEncoder(command: Command): Command {
 /** A checkpoint's model with its encoder. */
 export interface LoadedEncoder {
   readonly loaded: LoadedModel;
-  readonly network: EncoderNetwork;
+  readonly golden: GoldenEncoder;
 }
 
-/** @throws FsvaeError `input` for a checkpoint without encoder, `usage` for an integer model, which has none */
+/**
+ * Encoder and posterior of the checkpoint that a model was loaded from.
+ *
+ * @param bits as --encoder-bits gives them
+ * @throws FsvaeError `input` for a checkpoint without encoder, `usage` for an integer model, which has none
+ */
+export function integerEncoder({ path, float }: LoadedModel, bits: string): IntegerEncoder {
+  if (float === undefined) {
+    throw new FsvaeError('usage', `${path} is an integer model, which has no encoder: name its checkpoint`);
+  }
+  const encoder = readFloatEncoder(readCheckpoint(path), float);
+  return quantizeEncoder(float, encoder, parseBitsOption(bits, encoderLayerNames(encoder)));
+}
+
+/** @throws FsvaeError as integerEncoder() */
 export function loadEncoder(flags: EncodeFlags): LoadedEncoder {
   const loaded = loadModel(flags);
-  if (loaded.float === undefined) {
-    throw new FsvaeError('usage', `${loaded.path} is an integer model, which has no encoder: name its checkpoint`);
-  }
-  const float = readFloatEncoder(readCheckpoint(loaded.path), loaded.float);
-  const bits = parseBitsOption(flags.encoderBits, encoderLayerNames(float));
-  return { loaded, network: new EncoderNetwork(quantizeEncoder(loaded.float, float, bits)) };
+  return { loaded, golden: new GoldenEncoder(integerEncoder(loaded, flags.encoderBits)) };
 }
 
 /** Images of a data set or folder, 8 bits a pixel, channel-major. */
@@ -76,8 +83,6 @@ export async function imagesOf(
 }
 
 /** The packed latent of image `index` of a run: each image draws its choices from a seed of its own. */
-export function encodeImage({ network }: LoadedEncoder, image: Uint8Array, seed: bigint, index: number): Uint8Array {
-  const { timeSteps, latentChannels, choices } = network.encoder.config;
-  const drawn = drawChoices(BigInt.asUintN(64, seed + BigInt(index)), timeSteps, latentChannels, choices);
-  return packLatent(network.encode(image, drawn), timeSteps, latentChannels);
+export function encodeImage({ golden }: LoadedEncoder, image: Uint8Array, seed: bigint, index: number): Uint8Array {
+  return golden.encode(image, seed + BigInt(index));
 }

@@ -9,7 +9,13 @@ export interface BuildFlags extends ModelOptions {
   readonly out?: string;
   readonly compiler: CompilerChoice;
   readonly weights?: 'incbin' | 'array';
+  readonly parts?: Parts;
+  /** undefined: 8. */
+  readonly encoderBits?: string;
 }
+
+/** What goes on a board: prior and decoder, or encoder and posterior as well. */
+export type Parts = 'generate' | 'full';
 
 export interface DrawFlags {
   readonly images: number;
@@ -57,12 +63,23 @@ export function withModel(command: Command): Command {
     );
 }
 
+export function withParts(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--parts <which>',
+        'what goes on the board: generate (prior and decoder) or full (encoder and posterior too)',
+      ).choices(['generate', 'full']),
+    )
+    .option('--encoder-bits <list>', 'weight bits of encoder and posterior, as --bits', '8');
+}
+
 export function withBuild(command: Command, board: 'required' | 'optional' | 'defaulted'): Command {
   const option = new Option('-b, --board <name|file>', 'board by name, or a board file');
   if (board === 'required') option.makeOptionMandatory();
   else if (board === 'defaulted') option.default('rp2040');
   command.addOption(option);
-  return withModel(command)
+  return withParts(withModel(command))
     .option('-o, --out <folder>', 'where the project goes (default build/BOARD-MODEL)')
     .addOption(
       new Option('--compiler <kind>', 'which compiler').choices(['auto', 'gcc', 'clang', 'zig']).default('auto'),

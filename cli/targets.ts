@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Build } from '../codegen/project.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { describeConstant } from '../codegen/plan/constants.js';
+import type { EncoderPlan } from '../codegen/plan/encoder.js';
 import { makePlan, type Plan } from '../codegen/plan/plan.js';
 import { type Board, listBoards } from '../boards/board.js';
 import { qemuFor, requireQemu } from '../emulator/qemu.js';
@@ -49,26 +50,39 @@ const HELLO_MS = 60_000;
 /** No image takes longer, even emulated on a busy machine. */
 const DRAW_MS = 300_000;
 
+/** What a board must say of its encoder, if it has one. */
+export interface ExpectedEncoder {
+  readonly hash: string;
+  readonly words: Uint32Array;
+}
+
 export interface ExpectedModel {
   readonly name: string;
   readonly hash: string;
+  /** undefined: whatever encoder the board has, it is not used. */
+  readonly encoder: ExpectedEncoder | undefined;
   /** As they may lie in the board's flash: their order is the plan's. */
   readonly constants: readonly ExpectedConstants[];
 }
 
 /** What a board must say that runs one of these plans of a model. */
 export function expectedModel(...plans: [Plan, ...Plan[]]): ExpectedModel {
-  const [{ modelName, modelHash }] = plans;
+  const [{ modelName, modelHash, encoder }] = plans;
   const constants = plans.map((plan) => ({
     words: plan.weights.words,
     describe: (word: number, actual: number) => describeConstant(plan, word, actual),
   }));
-  return { name: modelName, hash: modelHash, constants };
+  return {
+    name: modelName,
+    hash: modelHash,
+    encoder: encoder && { hash: encoder.hash, words: encoder.weights.words },
+    constants,
+  };
 }
 
-/** What a board must say that runs this model, whatever board it is. */
-export function expectedAnywhere({ model, name }: LoadedModel): ExpectedModel {
-  return expectedModel(makePlan(model, name), makePlan(model, name, { arenaRoomBytes: 0 }));
+/** What a board must say that runs this model, whatever board it is. @param encoder that it may have besides */
+export function expectedAnywhere({ model, name }: LoadedModel, encoder?: EncoderPlan): ExpectedModel {
+  return expectedModel(makePlan(model, name, { encoder }), makePlan(model, name, { arenaRoomBytes: 0, encoder }));
 }
 
 /** Boards with a USB device of their own, by which their ports are known. */
@@ -130,10 +144,30 @@ export async function openPort(
     }
     const differs = generatorNote(hello, GENERATOR_VERSION);
     if (differs !== undefined) note(differs);
-    return await SerialTarget.of(client);
+    const target = await SerialTarget.of(client);
+    if (expected?.encoder !== undefined) requireEncoder(target, expected.encoder, path);
+    return target;
   } catch (error) {
     await client.close();
     throw error;
+  }
+}
+
+/** @throws FsvaeError `model-mismatch` when a board has another encoder than the one expected, or a damaged one */
+function requireEncoder({ encoder, hello }: SerialTarget, expected: ExpectedEncoder, path: string): void {
+  if (encoder === undefined) return;
+  const refuse = (why: string): never => {
+    throw new FsvaeError('model-mismatch', `the board on ${path} ${why}`);
+  };
+  const mine = expected.hash.slice(0, 16);
+  if (encoder.hash !== mine) {
+    refuse(
+      `has the encoder ${encoder.hash}, not ${mine}: give the --encoder-bits that it was built with, or flash it with ` +
+        `fsvae-codegen flash --board ${hello.board} --parts full`,
+    );
+  }
+  if (encoder.weightChecksum !== crc32(wordBytes(expected.words))) {
+    refuse('has constants of its encoder that differ from those generated: its flash is damaged, flash it again');
   }
 }
 
@@ -190,6 +224,7 @@ function closingBoth(target: BoardTarget, end: () => Promise<void>): BoardTarget
     spikes: (seed, layer, step) => target.spikes(seed, layer, step),
     membranes: (seed, layer, step, first, count) => target.membranes(seed, layer, step, first, count),
     ...(target.layerCycles === undefined ? {} : { layerCycles: () => target.layerCycles!() }),
+    encoder: target.encoder,
     ...(target.constants === undefined ? {} : { constants: (request) => target.constants!(request) }),
     close: async () => {
       await target.close();

@@ -8,6 +8,7 @@ import type { IntegerModel } from '../runtime-ts/model.js';
 import { emitLibrary, type Files } from './emit/emit.js';
 import { copiedFiles, namesIn, renderTemplate, type Templates } from './emit/render.js';
 import { type Budget, budget } from './plan/budget.js';
+import type { EncoderPlan } from './plan/encoder.js';
 import { makePlan, type Plan, type PlanOptions } from './plan/plan.js';
 
 function hex(value: number): string {
@@ -54,7 +55,7 @@ export function boardBudget(plan: Plan, board: Board): Budget | undefined {
 const plans = new WeakMap<IntegerModel, Map<string, Plan>>();
 
 function planOnce(model: IntegerModel, modelName: string, options: PlanOptions): Plan {
-  const key = `${modelName}/${String(options.arenaRoomBytes)}`;
+  const key = `${modelName}/${String(options.arenaRoomBytes)}/${options.encoder?.hash ?? ''}`;
   const made = plans.get(model) ?? new Map<string, Plan>();
   plans.set(model, made);
   const plan = made.get(key) ?? makePlan(model, modelName, options);
@@ -64,11 +65,13 @@ function planOnce(model: IntegerModel, modelName: string, options: PlanOptions):
 
 /**
  * Plans a model for a board: the fastest kernels, or, where the board's RAM is too small for them, those that need least.
+ *
+ * @param encoder undefined: prior and decoder alone
  */
-export function planFor(model: IntegerModel, modelName: string, board: Board): Plan {
-  const fast = planOnce(model, modelName, {});
+export function planFor(model: IntegerModel, modelName: string, board: Board, encoder?: EncoderPlan): Plan {
+  const fast = planOnce(model, modelName, { encoder });
   const left = boardBudget(fast, board)?.ram.left ?? 0;
-  return left >= 0 ? fast : planOnce(model, modelName, { arenaRoomBytes: 0 });
+  return left >= 0 ? fast : planOnce(model, modelName, { arenaRoomBytes: 0, encoder });
 }
 
 export interface ProjectFilesOptions {

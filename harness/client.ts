@@ -4,21 +4,28 @@
  */
 
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { latentBytes } from '../runtime-ts/spike-bits.js';
 import {
   type Constants,
   type ConstantsRequest,
   decodeConstants,
+  decodeEncoded,
+  decodeEncoderInfo,
   decodeHello,
   decodeImage,
   decodeLayers,
   decodeMembranes,
+  decodeReconstructed,
   decodeStatistics,
   decodeTrace,
   decodeVersion,
   type DrawnImage,
+  type EncodedImage,
+  type EncoderInfo,
   encodeConstantsRequest,
   encodeFrame,
   encodeSeed,
+  encodeSeededImage,
   encodeTensorRequest,
   type Frame,
   FrameDecoder,
@@ -27,6 +34,7 @@ import {
   MAX_BODY_BYTES,
   printable,
   PROTOCOL_MAJOR,
+  type ReconstructedImage,
   Request,
   type RequestType,
   RESPONSE,
@@ -91,6 +99,13 @@ export class NoAnswerError extends FsvaeError {
   }
 }
 
+/** A request that the board's firmware does not know. */
+export class UnknownRequestError extends FsvaeError {
+  constructor(message: string) {
+    super('model-mismatch', message);
+  }
+}
+
 interface Pending {
   readonly type: RequestType;
   readonly id: number;
@@ -124,6 +139,10 @@ const SLOW_REQUESTS: readonly RequestType[] = [
   Request.trace,
   Request.tensor,
   Request.constants,
+  Request.encoder,
+  Request.encode,
+  Request.reconstruct,
+  Request['encoder trace'],
 ];
 
 /** Requests in words, for messages. */
@@ -224,7 +243,7 @@ export class BoardClient {
   /** The image of a latent: T x ceil(C / 8) bytes, time-major, channel c in bit c & 7 of byte c >> 3 of its step. */
   async decode(latent: Uint8Array): Promise<DrawnImage> {
     const hello = await this.hello();
-    const expected = hello.timeSteps * ((hello.latentChannels + 7) >> 3);
+    const expected = latentBytesOf(hello);
     if (latent.length !== expected) {
       throw new FsvaeError('usage', `latent has ${latent.length} bytes, but the board's model takes ${expected}`);
     }
@@ -273,6 +292,12 @@ export class BoardClient {
     const hello = await this.hello();
     const body = await this.request(Request.layers);
     const rows = this.shaped(decodeLayers(body, hello.layers), Request.layers, body);
+    this.requireRows(rows);
+    return rows;
+  }
+
+  /** No more neurons than a network can have: what follows allocates by them. */
+  private requireRows(rows: readonly LayerRow[]): void {
     for (const row of rows) {
       if (row.neurons > MAX_NEURONS) {
         throw new FsvaeError(
@@ -282,7 +307,6 @@ export class BoardClient {
         );
       }
     }
-    return rows;
   }
 
   /**
@@ -293,6 +317,55 @@ export class BoardClient {
   async constants(request: ConstantsRequest): Promise<Constants> {
     const body = await this.request(Request.constants, encodeConstantsRequest(request));
     return this.shaped(decodeConstants(body, request.parts), Request.constants, body);
+  }
+
+  /**
+   * What the board's encoder is.
+   *
+   * @throws UnknownRequestError when its firmware has none
+   */
+  async encoder(): Promise<EncoderInfo> {
+    const hello = await this.hello();
+    const body = await this.request(Request.encoder);
+    const info = this.shaped(decodeEncoderInfo(body), Request.encoder, body);
+    this.requireRows(info.rows);
+    if (4 + 4 * info.rows.length * (1 + hello.timeSteps) > MAX_BODY_BYTES)
+      this.shaped(undefined, Request.encoder, body);
+    return info;
+  }
+
+  /**
+   * The latent of an image, as the board finds it.
+   *
+   * @param image channels * size * size bytes, channel-major
+   * @param seed of the posterior's choices, taken modulo 2^64
+   */
+  async encode(image: Uint8Array, seed: bigint): Promise<EncodedImage> {
+    const hello = await this.hello();
+    const body = await this.request(Request.encode, await this.seeded(image, seed));
+    return this.shaped(decodeEncoded(body, latentBytesOf(hello)), Request.encode, body);
+  }
+
+  /** The board's own way from an image to its latent and back. As encode(). */
+  async reconstruct(image: Uint8Array, seed: bigint): Promise<ReconstructedImage> {
+    const hello = await this.hello();
+    const body = await this.request(Request.reconstruct, await this.seeded(image, seed));
+    return this.shaped(decodeReconstructed(body, imageBytesOf(hello)), Request.reconstruct, body);
+  }
+
+  /** Digests of everything that fires while an image is encoded; `imageCrc` is its latent's. @param rows of the encoder's trace */
+  async encoderTrace(image: Uint8Array, seed: bigint, rows: number): Promise<Trace> {
+    const hello = await this.hello();
+    const body = await this.request(Request['encoder trace'], await this.seeded(image, seed));
+    return this.shaped(decodeTrace(body, rows, hello.timeSteps), Request['encoder trace'], body);
+  }
+
+  private async seeded(image: Uint8Array, seed: bigint): Promise<Uint8Array> {
+    const expected = imageBytesOf(await this.hello());
+    if (image.length !== expected) {
+      throw new FsvaeError('usage', `the image has ${image.length} bytes, but the board's model takes ${expected}`);
+    }
+    return encodeSeededImage(image, seed);
   }
 
   /** Restarts the board's application or boot loader. Resolves with its acknowledgement; the board is gone right after. */
@@ -360,11 +433,10 @@ export class BoardClient {
     });
     if (draws) this.slowest.set(type, Math.max(known ?? 0, this.timing.waitMs));
     if (frame.status !== Status.ok) {
-      throw new FsvaeError(
-        frame.status === Status.unknownRequest ? 'model-mismatch' : 'link',
+      const message =
         `the board on ${this.name} refuses ${requestName(type)} (${statusName(frame.status)}): ` +
-          (printable(frame.body.subarray(0, 200)) || 'it gives no reason'),
-      );
+        (printable(frame.body.subarray(0, 200)) || 'it gives no reason');
+      throw frame.status === Status.unknownRequest ? new UnknownRequestError(message) : new FsvaeError('link', message);
     }
     return frame.body;
   }
@@ -495,6 +567,10 @@ function requestName(type: RequestType): string {
 /** Bytes of an image of the board's model. */
 export function imageBytesOf(hello: Hello): number {
   return hello.channels * hello.imageSize * hello.imageSize;
+}
+
+function latentBytesOf({ timeSteps, latentChannels }: Hello): number {
+  return latentBytes(timeSteps, latentChannels);
 }
 
 function traceBody(hello: Hello): number {

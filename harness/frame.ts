@@ -7,7 +7,7 @@ import { crc32 } from '../runtime-ts/crc32.js';
 
 /** Section 1. A host talks to any board of the same major version. */
 export const PROTOCOL_MAJOR = 1;
-export const PROTOCOL_MINOR = 1;
+export const PROTOCOL_MINOR = 2;
 
 /** Section 4. */
 export const Request = {
@@ -20,6 +20,10 @@ export const Request = {
   reset: 0x07,
   layers: 0x08,
   constants: 0x09,
+  encoder: 0x0b,
+  encode: 0x0c,
+  reconstruct: 0x0e,
+  'encoder trace': 0x0f,
 } as const;
 export type RequestType = (typeof Request)[keyof typeof Request];
 
@@ -263,6 +267,11 @@ class BodyReader {
     return this.body.subarray(at, at + count);
   }
 
+  /** The first 8 bytes of a SHA-256, as 16 hex digits. */
+  hash(): string {
+    return Array.from(this.bytes(8), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+
   /** Length byte and text; what is not printable ASCII becomes '?', since it may end up on a terminal. */
   text(): string {
     return printable(this.bytes(this.u8()));
@@ -331,7 +340,7 @@ export function decodeHello(body: Uint8Array): Hello | undefined {
     latentChannels: reader.u16(),
     choices: reader.u16(),
     layers: reader.u16(),
-    modelHash: Array.from(reader.bytes(8), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+    modelHash: reader.hash(),
     weightChecksum: reader.u32(),
     arenaBytes: reader.u32(),
     stackBytes: reader.u32(),
@@ -471,5 +480,66 @@ export function decodeConstants(body: Uint8Array, parts: number): Constants | un
   return readBody(body, (reader) => ({
     address: reader.u32(),
     values: Uint32Array.from({ length: parts }, () => reader.u32()),
+  }));
+}
+
+/** Section 4.10: what a board's encoder is. */
+export interface EncoderInfo {
+  /** First 16 hex digits of the encoder's SHA-256. */
+  readonly hash: string;
+  /** CRC-32 over its constants as the board reads them from its flash. */
+  readonly weightChecksum: number;
+  /** Rows of its trace, with the cycles of the last image that was encoded. */
+  readonly rows: readonly (LayerRow & { readonly cycles: bigint })[];
+}
+
+/** undefined when the body is too short. */
+export function decodeEncoderInfo(body: Uint8Array): EncoderInfo | undefined {
+  return readBody(body, (reader) => {
+    const hash = reader.hash();
+    const weightChecksum = reader.u32();
+    const rows = Array.from({ length: reader.u16() }, () => {
+      const neurons = reader.u32();
+      const cycles = reader.u64();
+      return { neurons, cycles, name: reader.text() };
+    });
+    return { hash, weightChecksum, rows };
+  });
+}
+
+/** Body of `encode`, `reconstruct` and `encoder trace` requests (sections 4.11 to 4.13): a seed, then the image. */
+export function encodeSeededImage(image: Uint8Array, seed: bigint): Uint8Array {
+  const body = new Uint8Array(8 + image.length);
+  body.set(encodeSeed(seed));
+  body.set(image, 8);
+  return body;
+}
+
+/** Section 4.11. */
+export interface EncodedImage {
+  /** Packed (rule T2). */
+  readonly latent: Uint8Array;
+  readonly cycles: bigint;
+}
+
+/** undefined when the body has not exactly `latentBytes` bytes of latent. */
+export function decodeEncoded(body: Uint8Array, latentBytes: number): EncodedImage | undefined {
+  if (body.length !== 8 + latentBytes) return undefined;
+  return readBody(body, (reader) => ({ cycles: reader.u64(), latent: reader.bytes(latentBytes) }));
+}
+
+/** Section 4.12. */
+export interface ReconstructedImage extends DrawnImage {
+  /** Sum of the squared differences between the bytes of the image and of its original. */
+  readonly squaredError: bigint;
+}
+
+/** undefined when the body has not exactly `imageBytes` bytes of image. */
+export function decodeReconstructed(body: Uint8Array, imageBytes: number): ReconstructedImage | undefined {
+  if (body.length !== 16 + imageBytes) return undefined;
+  return readBody(body, (reader) => ({
+    cycles: reader.u64(),
+    squaredError: reader.u64(),
+    image: reader.bytes(imageBytes),
   }));
 }

@@ -1,7 +1,9 @@
 /** The golden model as a target, so that what works on boards works without one. */
 
+import { crc32 } from '../runtime-ts/crc32.js';
+import { type GoldenEncoder, squaredError } from '../runtime-ts/golden-encoder.js';
 import type { GoldenModel } from './golden.js';
-import type { Target, TargetImage, TargetShape, TargetTrace } from './target.js';
+import type { Target, TargetEncoder, TargetImage, TargetShape, TargetTrace } from './target.js';
 
 export class GoldenTarget implements Target {
   readonly name = 'golden model';
@@ -11,11 +13,14 @@ export class GoldenTarget implements Target {
   constructor(
     private readonly golden: GoldenModel,
     sizes: Pick<TargetShape, 'timeSteps' | 'channels' | 'imageSize'>,
+    encoder?: GoldenEncoder,
   ) {
+    this.encoder = encoder && this.withEncoder(encoder);
     this.shape = { ...sizes, layerNames: golden.layerNames, layerNeurons: golden.layerNeurons };
   }
 
   readonly shape: TargetShape;
+  readonly encoder: TargetEncoder | undefined;
 
   async sample(seed: bigint): Promise<TargetImage> {
     return this.timed(() => this.golden.sample(BigInt.asUintN(64, seed)));
@@ -40,6 +45,25 @@ export class GoldenTarget implements Target {
 
   async close(): Promise<void> {
     // Nothing is open.
+  }
+
+  private withEncoder(encoder: GoldenEncoder): TargetEncoder {
+    return {
+      hash: encoder.hash.slice(0, 16),
+      rows: encoder.rows,
+      encode: async (image, seed) => {
+        const { image: latent, ...timing } = this.timed(() => encoder.encode(image, seed));
+        return { latent, ...timing };
+      },
+      reconstruct: async (image, seed) => {
+        const drawn = this.timed(() => this.golden.decode(encoder.encode(image, seed)));
+        return { ...drawn, squaredError: squaredError(image, drawn.image) };
+      },
+      trace: async (image, seed) => {
+        const { latent, ...trace } = encoder.trace(image, seed);
+        return { ...trace, latentCrc: crc32(latent) };
+      },
+    };
   }
 
   private timed(draw: () => Uint8Array): TargetImage {

@@ -30,6 +30,33 @@ export interface TargetTrace {
   readonly imageCrc: number;
 }
 
+/** The latent of an image. */
+export interface TargetLatent extends Omit<TargetImage, 'image'> {
+  /** Packed (rule T2). */
+  readonly latent: Uint8Array;
+}
+
+export interface TargetReconstruction extends TargetImage {
+  /** Sum of the squared differences between the bytes of the image and of its original. */
+  readonly squaredError: number;
+}
+
+/** Encoder and posterior of a target. Images: channels * size * size bytes, channel-major; seeds: taken modulo 2^64. */
+export interface TargetEncoder {
+  /** First 16 hex digits of its SHA-256. */
+  readonly hash: string;
+  /** CRC-32 over its constants as they are read from flash; undefined where they lie in no flash. */
+  readonly weightChecksum?: number;
+  /** Rows of its trace, from the choices drawn to z, and their sizes. */
+  readonly rows: readonly { readonly name: string; readonly neurons: number }[];
+  encode(image: Uint8Array, seed: bigint): Promise<TargetLatent>;
+  reconstruct(image: Uint8Array, seed: bigint): Promise<TargetReconstruction>;
+  /** `latentCrc`: of the packed latent. */
+  trace(image: Uint8Array, seed: bigint): Promise<Omit<TargetTrace, 'imageCrc'> & { readonly latentCrc: number }>;
+  /** Counts of its clock for the last image that was encoded, by row; undefined where none are kept. */
+  cycles?(): Promise<number[]>;
+}
+
 export interface Target {
   /** For messages and reports. */
   readonly name: string;
@@ -49,5 +76,7 @@ export interface Target {
   layerCycles?(): Promise<number[]>;
   /** Constants as they lie in the target's memory; undefined where there is no memory to look into. */
   constants?(request: ConstantsRequest): Promise<Constants>;
+  /** undefined where encoder and posterior are not on board. */
+  readonly encoder?: TargetEncoder | undefined;
   close(): Promise<void>;
 }

@@ -15,3 +15,6 @@ export * from './safetensors.js';
 export * from './model-file.js';
 export * from './work.js';
 export * from './golden.js';
+export * from './encoder-model.js';
+export * from './encoder.js';
+export * from './golden-encoder.js';

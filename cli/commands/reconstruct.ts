@@ -1,38 +1,29 @@
-/** `fsvae-codegen reconstruct`: images through encoder and decoder; the decoder may be a board's. */
+/** `fsvae-codegen reconstruct`: images through encoder and decoder, here or on a board. */
 
-import { type Command, Option } from 'commander';
-import { loadBoard } from '../../boards/board.js';
+import type { Command } from 'commander';
+import { firstEncodingDifference, reconstructOn } from '../../harness/encoding.js';
 import { pngGrid } from '../../harness/picture.js';
 import { startProgress } from '../../harness/progress.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
-import { buildFor, describeModel } from '../build.js';
+import { squaredError } from '../../runtime-ts/golden-encoder.js';
+import { describeModel } from '../build.js';
 import { showPicture } from '../draw.js';
-import { type EncodeFlags, encodeImage, imagesOf, loadEncoder, withEncoder } from '../encoder.js';
-import { positiveInteger } from '../options.js';
-import { type BoardTarget, expectedAnywhere, expectedModel, openPort, startBuild } from '../targets.js';
+import { imagesOf, loadEncoder } from '../encoder.js';
+import { type EncodingFlags, openEncodingTarget, withEncodingTarget } from '../encoding-target.js';
 import type { Output } from '../terminal.js';
 import { writeNew } from '../write-new.js';
 
-interface ReconstructFlags extends EncodeFlags {
-  readonly board?: string;
-  readonly simulate?: boolean;
-  readonly port?: string;
-  readonly baud: number;
+interface ReconstructFlags extends EncodingFlags {
   readonly png?: string;
-  readonly json?: boolean;
 }
 
 /** Originals in one row, reconstructions in the next: columns of the picture, and of the terminal's. */
 const COLUMNS = 8;
 const TERMINAL_COLUMNS = 4;
 
-/** Mean squared error of pixels in -1 .. 1, as in the paper's Table 1. */
-function squaredError(image: Uint8Array, other: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < image.length; i++) sum += ((2 / 255) * (image[i] - other[i])) ** 2;
-  return sum / image.length;
-}
+/** Squared, the distance of neighbouring grey levels: errors are of pixels in -1 .. 1, as in the paper's Table 1. */
+const PIXEL_UNIT = (2 / 255) ** 2;
 
 /** Rows of originals, each above the row of what became of them. */
 function sideBySide(images: readonly Uint8Array[], drawn: readonly Uint8Array[], columns: number): Uint8Array[] {
@@ -47,61 +38,67 @@ function sideBySide(images: readonly Uint8Array[], drawn: readonly Uint8Array[],
   return rows;
 }
 
-async function openTarget(
-  output: Output,
-  flags: ReconstructFlags,
-  encoder: ReturnType<typeof loadEncoder>,
-): Promise<BoardTarget | undefined> {
-  const note = (line: string): void => output.note(line);
-  if (flags.port !== undefined) return openPort(flags.port, flags.baud, expectedAnywhere(encoder.loaded), note);
-  if (flags.simulate !== true) return undefined;
-  const board = loadBoard(flags.board ?? 'rp2040');
-  const built = await buildFor(
-    output,
-    board,
-    { ...flags, board: board.name, compiler: 'auto' },
-    encoder.loaded,
-    output.talker(flags),
-  );
-  return startBuild(board, built.build, expectedModel(built.plan), note);
+/** What images cost by a board's own clock. */
+function costOf(cycles: readonly bigint[], perSecond: number): string {
+  const mean = cycles.reduce((sum, value) => sum + Number(value), 0) / cycles.length;
+  return `by its own clock ${Math.round(mean).toLocaleString('en-US')} cycles an image, ${((1000 * mean) / perSecond).toFixed(1)} ms`;
 }
 
 async function reconstruct(output: Output, data: string, flags: ReconstructFlags): Promise<void> {
-  if (flags.port !== undefined && flags.simulate === true) {
-    throw new FsvaeError('usage', '--port and --simulate exclude each other');
-  }
   const encoder = loadEncoder(flags);
   const { config } = encoder.loaded.model;
-  const golden = new GoldenModel(encoder.loaded.model);
+  const model = new GoldenModel(encoder.loaded.model);
   const talk = output.talker(flags);
   talk(describeModel(encoder.loaded));
   const images = await imagesOf(data, flags, config);
-  const target = await openTarget(output, flags, encoder);
+  const opened = await openEncodingTarget(output, flags, encoder);
   const drawn: Uint8Array[] = [];
+  const cycles: bigint[] = [];
   let error = 0;
   let differing = 0;
+  let difference: string | undefined;
   const progress = startProgress({ stream: output.stderr, label: 'images', total: images.length });
   try {
     for (const [i, image] of images.entries()) {
-      const latent = encodeImage(encoder, image, flags.seed, i);
-      const expected = golden.decode(latent);
-      const actual = target === undefined ? expected : (await target.decode(latent)).image;
-      if (actual.some((pixel, at) => pixel !== expected[at])) differing++;
-      error += squaredError(image, actual);
-      drawn.push(actual);
-      progress.update(i + 1, `mse ${(error / (i + 1)).toFixed(4)}`);
+      const seed = flags.seed + BigInt(i);
+      if (opened === undefined) {
+        drawn.push(model.decode(encoder.golden.encode(image, seed)));
+      } else {
+        const golden = { model, encoder: encoder.golden };
+        const result = await reconstructOn(opened.target, opened.encoder, golden, image, seed);
+        drawn.push(result.image);
+        if (result.cycles !== undefined) cycles.push(result.cycles);
+        if (!result.exact) {
+          differing++;
+          if (opened.encoder !== undefined) {
+            difference ??= await firstEncodingDifference(opened.encoder, encoder.golden, image, seed);
+          }
+        }
+      }
+      error += squaredError(image, drawn[i]) / image.length;
+      progress.update(i + 1, `mse ${((error / (i + 1)) * PIXEL_UNIT).toFixed(4)}`);
     }
   } finally {
     progress.stop();
-    await target?.close();
+    await opened?.target.close();
   }
   const shape = { channels: config.channels, size: config.imageSize };
-  const mse = error / images.length;
+  const mse = (error / images.length) * PIXEL_UNIT;
+  const target = opened?.target;
+  const encodedBy = opened?.encoder === undefined ? 'golden model' : target!.name;
   if (flags.png !== undefined)
     writeNew(flags.png, pngGrid(sideBySide(images, drawn, COLUMNS), shape, { scale: 2, columns: COLUMNS }));
   if (flags.json === true) {
-    const bitExact = target === undefined ? null : differing === 0;
-    output.json({ model: golden.hash, images: images.length, mse, decoder: target?.name ?? 'golden model', bitExact });
+    output.json({
+      model: model.hash,
+      encoder: encoder.golden.hash,
+      images: images.length,
+      mse,
+      encodedBy,
+      decoder: target?.name ?? 'golden model',
+      cycles: cycles.length === 0 ? null : cycles.map(Number),
+      bitExact: target === undefined ? null : differing === 0,
+    });
   } else {
     showPicture(
       output,
@@ -111,23 +108,22 @@ async function reconstruct(output: Output, data: string, flags: ReconstructFlags
     output.say(`${images.length} images, mean squared error of pixels in -1 .. 1: ${mse.toFixed(5)}`);
     if (flags.png !== undefined) output.say(`picture: ${flags.png}`);
     if (target !== undefined) {
-      output.say(`${images.length - differing} of ${images.length} images of ${target.name} bit-exact`);
+      const exact = `${images.length - differing} of ${images.length} images of ${target.name} bit-exact`;
+      output.say(`${exact}, ${opened!.encoder === undefined ? 'encoded here' : 'encoded there'}`);
+      if (cycles.length > 0) output.say(costOf(cycles, target.cyclesPerSecond!));
     }
   }
   if (differing > 0) {
-    throw new FsvaeError('mismatch', `${differing} of ${images.length} images differ from the golden model`);
+    const where = difference === undefined ? '' : `; encoding the first of them, it parts at ${difference}`;
+    throw new FsvaeError('mismatch', `${differing} of ${images.length} images differ from the golden model${where}`);
   }
 }
 
 export function reconstructCommand(program: Command, output: Output): void {
-  withEncoder(program.command('reconstruct').argument('<data>', 'mnist, fashion-mnist, or a folder of images'))
+  withEncodingTarget(program.command('reconstruct').argument('<data>', 'mnist, fashion-mnist, or a folder of images'))
     .description(
-      'Encodes images here, in integers, and draws them again: with the golden model, or on a board, compared bit by bit.',
+      'Encodes images and draws them again, in integers: with the golden model, or on a board, compared bit by bit.',
     )
-    .option('-b, --board <name|file>', 'with --simulate: which board', 'rp2040')
-    .option('--simulate', 'draw with the board in its emulator')
-    .option('-p, --port <path>', 'draw with the board on this serial port')
-    .addOption(new Option('--baud <rate>', 'bits a second').argParser(positiveInteger).default(115_200))
     .option('--png <file>', 'write a picture: originals, and below each row what became of them')
     .option('--json', 'one JSON object on stdout')
     .action((data: string, flags: ReconstructFlags) => reconstruct(output, data, flags));

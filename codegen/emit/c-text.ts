@@ -9,9 +9,9 @@ const RESERVED = new Set(
     'alignas alignof and asm bool catch class delete false friend mutable namespace new not operator or private ' +
     'protected public template this throw true try typename using virtual xor ' +
     // names of the generated file itself
-    'arena begin c choices coefficients count crc digest draw_choices events fired fires generator history history_count ' +
+    'arena begin c checksum choices coefficients count crc digest draw_choices events fired fires generator history history_count ' +
     'i image in inputs latent lazy list lists membrane monitor neuron out pair probing ring row row_length run_decoder ' +
-    'run_prior seed status step t tables trace_step trace_trains train watch y z z_count z_events'
+    'run_encoder run_posterior run_prior seed seen status step t tables trace_step trace_trains train watch y z z_count z_events'
   ).split(' '),
 );
 
@@ -25,7 +25,9 @@ export function layerIdentifier(name: string): string {
     throw new FsvaeError('input', `layer name ${JSON.stringify(name)} cannot become a C identifier`);
   }
   const identifier = name.replaceAll('.', '_');
-  return RESERVED.has(identifier) || /^_|^fsvae_|^FSVAE_|^ARENA_/.test(identifier) ? `layer_${identifier}` : identifier;
+  return RESERVED.has(identifier) || /^_|^fsvae_|^FSVAE_|^ARENA_|^ENCODER_/.test(identifier)
+    ? `layer_${identifier}`
+    : identifier;
 }
 
 /** A 32-bit integer as C reads it; the lowest one has no literal of its own. */

@@ -23,6 +23,9 @@ export interface BoardMemory {
 /** Upper bound of the program's flash on any board, for projects that know no board. */
 export const PROGRAM_FLASH_BYTES = 56 * 1024;
 
+/** What the encoder's kernels and requests add to the program: an upper bound over all compilers at -O2. */
+const ENCODER_PROGRAM_FLASH_BYTES = 8 * 1024;
+
 /** Bytes of the application's frame buffer, as app.c sizes it. */
 function frameBytes(plan: Plan): number {
   return Math.max(plan.imageBytes + 16, plan.latentBytes, 4096 + 16);
@@ -64,7 +67,31 @@ function savedByInt4(plan: Plan, matches: (name: string) => boolean): number {
     .reduce((sum, layer) => sum + Math.floor(layer.weight.length / 2), 0);
 }
 
+/** Bytes that 4-bit weights would save in all layers of encoder and posterior. */
+function savedInEncoder(plan: Plan): number {
+  const { encoder } = plan;
+  if (encoder === undefined) return 0;
+  return [...encoder.convolutions, encoder.latentInput, ...encoder.hidden, encoder.lazy]
+    .filter(({ layer }) => layer.weightBits === 8)
+    .reduce((sum, { layer }) => sum + Math.floor(layer.weight.length / 2), 0);
+}
+
+function encoderRemedies(plan: Plan, missing: number): string[] {
+  const inEncoder = savedInEncoder(plan);
+  const everywhere = inEncoder + savedByInt4(plan, () => true);
+  const without = 4 * plan.encoder!.weights.words.length + ENCODER_PROGRAM_FLASH_BYTES;
+  return [
+    ...(inEncoder >= missing ? [`--encoder-bits 4 saves ${inEncoder} bytes`] : []),
+    ...(inEncoder < missing && everywhere >= missing ? [`--bits 4 --encoder-bits 4 saves ${everywhere} bytes`] : []),
+    ...(without >= missing ? [`--parts generate, without the encoder, saves ${without} bytes`] : []),
+  ];
+}
+
 function flashRemedies(plan: Plan, missing: number): string[] {
+  if (plan.encoder !== undefined) {
+    const remedies = encoderRemedies(plan, missing);
+    if (remedies.length > 0) return [...remedies, 'take a smaller model or a board with more flash'];
+  }
   const last = plan.model.prior[plan.model.prior.length - 1].name;
   const choices: [string, (name: string) => boolean][] = [
     [`--bits ${last}=4`, (name) => name === last],
@@ -95,18 +122,24 @@ function ramRemedies(plan: Plan): string[] {
 
 /** Adds up a plan for a board, before anything is compiled. */
 export function budget(plan: Plan, board: BoardMemory): Budget {
+  const { encoder } = plan;
   const flash = memoryBudget(
     [
       { what: 'weights and constants', bytes: 4 * plan.weights.words.length },
-      { what: 'program (upper bound)', bytes: board.programFlashBytes },
+      ...(encoder === undefined ? [] : [{ what: 'encoder and posterior', bytes: 4 * encoder.weights.words.length }]),
+      {
+        what: 'program (upper bound)',
+        bytes: board.programFlashBytes + (encoder === undefined ? 0 : ENCODER_PROGRAM_FLASH_BYTES),
+      },
     ],
     board.flashBytes,
   );
   const ram = memoryBudget(
     [
-      { what: 'arena', bytes: plan.arena.bytes },
+      { what: 'arena', bytes: plan.arenaBytes },
       { what: 'image', bytes: plan.imageBytes },
       { what: 'serial frame', bytes: frameBytes(plan) },
+      ...(encoder === undefined ? [] : [{ what: 'latent', bytes: plan.latentBytes }]),
       { what: 'stack', bytes: board.stackBytes },
       { what: 'program (upper bound)', bytes: board.programRamBytes },
     ],

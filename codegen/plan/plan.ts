@@ -24,6 +24,7 @@ import {
   spikesPerImage,
 } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
+import type { EncoderPlan } from './encoder.js';
 import {
   isWide,
   type Kernel,
@@ -94,6 +95,10 @@ export interface Plan {
   readonly decoder: readonly PlannedLayer[];
   readonly weights: Weights;
   readonly arena: Arena;
+  /** Encoder and posterior, where they go on the board too. */
+  readonly encoder: EncoderPlan | undefined;
+  /** Of the whole arena: what the generator needs, or the encoder, which runs before or after it. */
+  readonly arenaBytes: number;
   readonly imageBytes: number;
   readonly latentBytes: number;
 }
@@ -412,6 +417,8 @@ export const ARENA_ROOM_BYTES = 104 * 1024;
 export interface PlanOptions {
   /** RAM, in bytes, that the arena may take for speed; 0: no more than it must. Default: ARENA_ROOM_BYTES. */
   readonly arenaRoomBytes?: number;
+  /** Default: none. */
+  readonly encoder?: EncoderPlan | undefined;
 }
 
 /**
@@ -438,8 +445,10 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
   if (last.inFeatures > MOST_EVENT) {
     throw new FsvaeError('input', `${last.name} has ${last.inFeatures} inputs; the kernels take at most ${MOST_EVENT}`);
   }
+  const { encoder } = options;
   const kept = model.prior.map((layer) => boundsOf(layer.name));
-  const membraneBits = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16) ? 16 : 32;
+  const narrow = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16);
+  const membraneBits = narrow && (encoder?.membraneBits ?? 16) === 16 ? 16 : 32;
   const trainBits = model.config.timeSteps <= 16 ? 16 : 32;
   const { channels, imageSize, timeSteps, latentChannels } = model.config;
   const { choose, arena, activity } = chooseKernels(
@@ -469,6 +478,8 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
       (layer) => choose(layer).slots > 0,
     ),
     arena,
+    encoder,
+    arenaBytes: Math.max(arena.bytes, encoder?.arena.bytes ?? 0),
     imageBytes: channels * imageSize * imageSize,
     latentBytes: latentBytes(timeSteps, latentChannels),
   };

@@ -50,7 +50,7 @@ export function rowBytes(bits: 8 | 4, kernel: Kernel): number {
 }
 
 /** True where a bias or threshold of the layer needs more than 16 bits. */
-export function needsWideParams(layer: SpikingLayer): boolean {
+export function needsWideParams(layer: Pick<SpikingLayer, 'bias' | 'threshold'>): boolean {
   const fits = (value: number): boolean => value >= -32768 && value <= 32767;
   return !layer.bias.every(fits) || !layer.threshold.every(fits);
 }
@@ -76,7 +76,7 @@ export function blockWords(layer: SpikingLayer, kernel: Kernel, cached: boolean)
 }
 
 /** The rows of a layer: block by block, kernel position by position, input by input; channels past the last are 0. */
-function packRows(
+export function packRows(
   { inputs, outputs, positions, bits }: { inputs: number; outputs: number; positions: number; bits: 8 | 4 },
   kernel: Kernel,
   weightOf: (input: number, output: number, position: number) => number,
@@ -101,13 +101,13 @@ function packRows(
 }
 
 /** Kernel positions 3 * ky + kx as the kernels of blocks of eight read them. */
-const ROW_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
+export const ROW_ORDER = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
 
 /** The same for wide kernels: those of an even output row and column, of an odd column, of an odd row, of both (wide.h). */
 export const PARITY_ORDER = [4, 5, 3, 7, 1, 8, 6, 2, 0] as const;
 
 /** @param cached a linear layer's rows input by input instead of block by block (row_cache.h) */
-function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
+export function layerRows(layer: LinearLayer | ConvTransposeLayer, kernel: Kernel, cached: boolean): Uint32Array {
   const { weight, weightBits: bits } = layer;
   if (layer.kind === 'linear') {
     const { inFeatures: inputs, outFeatures: outputs } = layer;
@@ -137,7 +137,7 @@ function wordsOfBytes(bytes: Uint8Array): Uint32Array {
 }
 
 /** A plain run of weights: bytes with sign, or nibbles biased by 8, low one first. */
-function packRun(length: number, bits: 8 | 4, weightAt: (at: number) => number): Uint32Array {
+export function packRun(length: number, bits: 8 | 4, weightAt: (at: number) => number): Uint32Array {
   const bytes = new Uint8Array(Math.ceil((length * bits) / 8));
   for (let i = 0; i < length; i++) {
     if (bits === 8) bytes[i] = weightAt(i);
@@ -147,7 +147,7 @@ function packRun(length: number, bits: 8 | 4, weightAt: (at: number) => number):
 }
 
 /** Bias and threshold for each channel, padded so that a block's missing channels never fire. */
-function packParams(layer: SpikingLayer, padded: boolean): Uint32Array {
+export function packParams(layer: Pick<SpikingLayer, 'bias' | 'threshold'>, padded: boolean): Uint32Array {
   const channels = layer.bias.length;
   const count = padded ? Math.ceil(channels / BLOCK) * BLOCK : channels;
   const wide = needsWideParams(layer);
@@ -203,7 +203,7 @@ export function lazySpreadWords(layer: LinearLayer): number {
 }
 
 /** Rows of the prior's last layer, a neuron each, in the order of prior.h: weights without sign, 128 or 8 added. */
-function lazyRows(layer: LinearLayer): Uint32Array {
+export function lazyRows(layer: LinearLayer): Uint32Array {
   const { inFeatures, outFeatures, weight, weightBits } = layer;
   const rowLength = lazyRowWords(layer);
   const weightWords = lazyWeightWords(layer);
@@ -245,6 +245,24 @@ function readoutRuns(layer: ReadoutLayer): Uint32Array {
   });
 }
 
+interface Part {
+  readonly name: string;
+  readonly words: ArrayLike<number>;
+}
+
+/** One part behind the other. */
+export function joinParts(parts: readonly Part[]): Weights {
+  const sections: Section[] = [];
+  let offset = 0;
+  for (const part of parts) {
+    sections.push({ name: part.name, offset, words: part.words.length });
+    offset += part.words.length;
+  }
+  const words = new Uint32Array(offset);
+  parts.forEach((part, index) => words.set(part.words, sections[index].offset));
+  return { words, sections };
+}
+
 /**
  * @param kernelOf kernel of a layer that runs in blocks: all but the prior's last
  * @param isCached whether its rows are cached (row_cache.h)
@@ -254,7 +272,7 @@ export function layOutWeights(
   kernelOf: (layer: SpikingLayer) => Kernel,
   isCached: (layer: SpikingLayer) => boolean = () => false,
 ): Weights {
-  const parts: { name: string; words: ArrayLike<number> }[] = [];
+  const parts: Part[] = [];
   const add = (name: string, words: ArrayLike<number>): void => {
     parts.push({ name, words });
   };
@@ -274,13 +292,5 @@ export function layOutWeights(
   add(`${model.readout.name}.bias`, Uint32Array.from(model.readout.bias));
   add(`${model.readout.name}.thresholds`, Uint32Array.from(model.readout.thresholds));
 
-  const sections: Section[] = [];
-  let offset = 0;
-  for (const part of parts) {
-    sections.push({ name: part.name, offset, words: part.words.length });
-    offset += part.words.length;
-  }
-  const words = new Uint32Array(offset);
-  parts.forEach((part, index) => words.set(part.words, sections[index].offset));
-  return { words, sections };
+  return joinParts(parts);
 }

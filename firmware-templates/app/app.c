@@ -9,7 +9,7 @@
 
 enum {
     PROTOCOL_MAJOR = 1,
-    PROTOCOL_MINOR = 1
+    PROTOCOL_MINOR = 2
 };
 
 enum {
@@ -21,7 +21,11 @@ enum {
     REQUEST_STATISTICS = 0x06,
     REQUEST_RESET = 0x07,
     REQUEST_LAYERS = 0x08,
-    REQUEST_CONSTANTS = 0x09,
+    REQUEST_CONSTANTS = 0x09, /* 0x0A and 0x0D are line ends, never a request */
+    REQUEST_ENCODER = 0x0B,
+    REQUEST_ENCODE = 0x0C,
+    REQUEST_RECONSTRUCT = 0x0E,
+    REQUEST_ENCODER_TRACE = 0x0F,
     RESPONSE = 0x80 /* or-ed to the request's type */
 };
 
@@ -59,14 +63,27 @@ enum {
 #define TRACE_BODY (4u + 4u * (uint32_t)FSVAE_LAYERS * (1u + (uint32_t)FSVAE_TIME_STEPS))
 #define STATISTICS_BODY (20u + 8u * ((uint32_t)FSVAE_LAYERS + 1u))
 #define LAYERS_BODY ((uint32_t)FSVAE_LAYERS * (4u + 1u + STRING_MAX))
-#define FSVAE_APP_MAX_BODY                                     \
-    MAX_OF(MAX_OF(MAX_OF(HELLO_BODY, IMAGE_BODY), TRACE_BODY), \
+#if defined(FSVAE_ENCODER_LAYERS)
+#define ENCODER_BODY (14u + (uint32_t)FSVAE_ENCODER_LAYERS * (12u + 1u + STRING_MAX))
+#define LATENT_BODY (8u + (uint32_t)FSVAE_LATENT_BYTES)
+#define RECONSTRUCTION_BODY (16u + (uint32_t)FSVAE_IMAGE_BYTES)
+#define ENCODER_TRACE_BODY (4u + 4u * (uint32_t)FSVAE_ENCODER_LAYERS * (1u + (uint32_t)FSVAE_TIME_STEPS))
+#define WITH_ENCODER_BODY \
+    MAX_OF(MAX_OF(ENCODER_BODY, LATENT_BODY), MAX_OF(RECONSTRUCTION_BODY, ENCODER_TRACE_BODY))
+#define PIXELS_BODY (8u + (uint32_t)FSVAE_IMAGE_BYTES) /* a request that brings an image */
+#else
+#define WITH_ENCODER_BODY 0u
+#define PIXELS_BODY 0u
+#endif
+#define FSVAE_APP_MAX_BODY                                                       \
+    MAX_OF(MAX_OF(MAX_OF(HELLO_BODY, IMAGE_BODY), MAX_OF(TRACE_BODY, WITH_ENCODER_BODY)), \
            MAX_OF(MAX_OF(STATISTICS_BODY, LAYERS_BODY), TENSOR_BYTES))
 
 /* The one buffer, in bytes from its start: the request's header, which stays until it is answered; the request's body
  * or, once its arguments are read, captured spikes or membranes; the image. */
 #define CAPTURE_AT FSVAE_FRAME_HEADER
-#define CAPTURE_BYTES MAX_OF((uint32_t)FSVAE_LATENT_BYTES + FSVAE_FRAME_CRC, TENSOR_BYTES)
+#define CAPTURE_BYTES \
+    MAX_OF(MAX_OF((uint32_t)FSVAE_LATENT_BYTES, PIXELS_BODY) + FSVAE_FRAME_CRC, TENSOR_BYTES)
 #define IMAGE_AT (CAPTURE_AT + CAPTURE_BYTES)
 
 static uint64_t arena[((uint32_t)FSVAE_ARENA_BYTES + 7u) / 8u];                /* uint64_t for its alignment */
@@ -75,6 +92,10 @@ static fsvae_monitor monitor;
 static fsvae_frame_encoder encoder;
 
 static uint64_t last_cycles[FSVAE_LAYERS + 1]; /* of the last image answered, by row; then the readout */
+#if defined(FSVAE_ENCODER_LAYERS)
+static uint8_t latent[FSVAE_LATENT_BYTES];
+static uint64_t last_encoding[FSVAE_ENCODER_LAYERS]; /* cycles of the last image that was encoded, by row */
+#endif
 static uint32_t images_drawn;
 static uint32_t bad_frames;
 static uint32_t weight_checksum;
@@ -191,11 +212,18 @@ static uint8_t hex_digit(char digit)
     return (uint8_t)((digit | 0x20) - 'a' + 10);
 }
 
+/* The first 16 hexadecimal digits of a hash, as 8 bytes. */
+static void put_hash(const char *hash)
+{
+    uint32_t i;
+    for (i = 0; i < 16; i += 2) {
+        fsvae_frame_put_u8(&encoder, (uint8_t)(hex_digit(hash[i]) << 4 | hex_digit(hash[i + 1])));
+    }
+}
+
 static void serve_hello(const uint8_t *request)
 {
-    static const char hash[] = FSVAE_MODEL_HASH;
     char serial_number[33] = {0};
-    uint32_t i;
     if (!weight_checksum_known) {
         weight_checksum = fsvae_weight_checksum();
         weight_checksum_known = 1;
@@ -211,9 +239,7 @@ static void serve_hello(const uint8_t *request)
     fsvae_frame_put_u16(&encoder, FSVAE_LATENT_CHANNELS);
     fsvae_frame_put_u16(&encoder, FSVAE_CHOICES);
     fsvae_frame_put_u16(&encoder, FSVAE_LAYERS);
-    for (i = 0; i < 16; i += 2) {
-        fsvae_frame_put_u8(&encoder, (uint8_t)(hex_digit(hash[i]) << 4 | hex_digit(hash[i + 1])));
-    }
+    put_hash(FSVAE_MODEL_HASH);
     fsvae_frame_put_u32(&encoder, weight_checksum);
     fsvae_frame_put_u32(&encoder, FSVAE_ARENA_BYTES);
     fsvae_frame_put_u32(&encoder, BOARD_STACK_BYTES);
@@ -385,6 +411,118 @@ static void serve_constants(const uint8_t *request)
     end();
 }
 
+#if defined(FSVAE_ENCODER_LAYERS)
+
+/* What the encoder is, and what its rows cost when it last ran. */
+static void serve_encoder(const uint8_t *request)
+{
+    static uint32_t checksum;
+    static int checksum_known;
+    uint32_t row;
+    if (!checksum_known) {
+        checksum = fsvae_encoder_weight_checksum();
+        checksum_known = 1;
+    }
+    begin(request, STATUS_OK);
+    put_hash(FSVAE_ENCODER_HASH);
+    fsvae_frame_put_u32(&encoder, checksum);
+    fsvae_frame_put_u16(&encoder, FSVAE_ENCODER_LAYERS);
+    for (row = 0; row < (uint32_t)FSVAE_ENCODER_LAYERS; row++) {
+        fsvae_frame_put_u32(&encoder, fsvae_encoder_layer_neurons[row]);
+        fsvae_frame_put_u64(&encoder, last_encoding[row]);
+        put_text(fsvae_encoder_layer_names[row]);
+    }
+    end();
+}
+
+/* The latent of the image in a request's body, behind its seed. */
+static int encode(const uint8_t *request)
+{
+    const uint8_t *body = request + FSVAE_FRAME_HEADER;
+    int result = fsvae_encode(arena, sizeof arena, body + 8, fsvae_frame_get_u64(body), latent, &monitor);
+    uint32_t row;
+    for (row = 0; row < (uint32_t)FSVAE_ENCODER_LAYERS && monitor.cycles != NULL; row++) {
+        last_encoding[row] = monitor.layer_cycles[row];
+    }
+    return result;
+}
+
+static void serve_encode(const uint8_t *request)
+{
+    uint64_t cycles;
+    int result;
+    monitor_restart();
+    monitor.cycles = port_cycles;
+    cycles = port_cycles();
+    result = encode(request);
+    cycles = port_cycles() - cycles;
+    if (result != FSVAE_OK) {
+        answer_error(request, STATUS_INTERNAL, "the model refused to encode");
+        return;
+    }
+    begin(request, STATUS_OK);
+    fsvae_frame_put_u64(&encoder, cycles);
+    fsvae_frame_put(&encoder, latent, sizeof latent);
+    end();
+}
+
+/* Encodes an image and draws it again; the error is the sum of the squared differences of their bytes. */
+static void serve_reconstruct(const uint8_t *request)
+{
+    const uint8_t *original = request + FSVAE_FRAME_HEADER + 8;
+    const uint8_t *drawn = buffer_bytes() + IMAGE_AT;
+    uint64_t cycles;
+    uint64_t error = 0;
+    uint32_t i;
+    int result;
+    monitor_restart();
+    monitor.cycles = port_cycles;
+    cycles = port_cycles();
+    result = encode(request);
+    if (result == FSVAE_OK) {
+        result = fsvae_decode(arena, sizeof arena, latent, buffer_bytes() + IMAGE_AT, &monitor);
+    }
+    cycles = port_cycles() - cycles;
+    if (result != FSVAE_OK) {
+        answer_error(request, STATUS_INTERNAL, "the model refused to reconstruct");
+        return;
+    }
+    for (i = 0; i < (uint32_t)FSVAE_IMAGE_BYTES; i++) {
+        int32_t difference = (int32_t)original[i] - (int32_t)drawn[i];
+        error += (uint32_t)(difference * difference);
+    }
+    begin(request, STATUS_OK);
+    fsvae_frame_put_u64(&encoder, cycles);
+    fsvae_frame_put_u64(&encoder, error);
+    fsvae_frame_put(&encoder, drawn, FSVAE_IMAGE_BYTES);
+    end();
+}
+
+static void serve_encoder_trace(const uint8_t *request)
+{
+    uint32_t row;
+    uint32_t step;
+    monitor_restart();
+    monitor.trace = 1;
+    if (encode(request) != FSVAE_OK) {
+        answer_error(request, STATUS_INTERNAL, "the model refused to encode");
+        return;
+    }
+    begin(request, STATUS_OK);
+    fsvae_frame_put_u32(&encoder, fsvae_frame_crc32(0, latent, sizeof latent));
+    for (row = 0; row < (uint32_t)FSVAE_ENCODER_LAYERS; row++) {
+        fsvae_frame_put_u32(&encoder, monitor.spikes[row]);
+    }
+    for (row = 0; row < (uint32_t)FSVAE_ENCODER_LAYERS; row++) {
+        for (step = 0; step < (uint32_t)FSVAE_TIME_STEPS; step++) {
+            fsvae_frame_put_u32(&encoder, monitor.digest[row][step]);
+        }
+    }
+    end();
+}
+
+#endif
+
 static void serve_reset(const uint8_t *request)
 {
     uint8_t mode = request[FSVAE_FRAME_HEADER];
@@ -419,6 +557,12 @@ static const request_entry requests[] = {
     {REQUEST_RESET, 1, serve_reset},
     {REQUEST_LAYERS, 0, serve_layers},
     {REQUEST_CONSTANTS, 13, serve_constants},
+#if defined(FSVAE_ENCODER_LAYERS)
+    {REQUEST_ENCODER, 0, serve_encoder},
+    {REQUEST_ENCODE, PIXELS_BODY, serve_encode},
+    {REQUEST_RECONSTRUCT, PIXELS_BODY, serve_reconstruct},
+    {REQUEST_ENCODER_TRACE, PIXELS_BODY, serve_encoder_trace},
+#endif
 };
 
 static void serve(const uint8_t *request, size_t length)

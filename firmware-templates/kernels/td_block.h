@@ -8,8 +8,10 @@
 
 #include "layer.h"
 
-/* Most kernel positions that meet in one output (rule S3). */
+/* Most kernel positions that meet in one output (rule S3; with an encoder the including file says more). */
+#ifndef FSVAE_MOST_TAPS
 #define FSVAE_MOST_TAPS 4
+#endif
 
 /* Rules L2 to L4 for the eight neurons, sums in lanes. Written out: no index, no loop, one base register. */
 static inline void fsvae_lif_lanes(fsvae_cell cells[FSVAE_BLOCK], const fsvae_lanes *sums, unsigned fraction_bits,

@@ -66,8 +66,7 @@ describe(`${IMAGES} images and ${TRACES} full traces of the full-size model`, fu
     for (const [name, flags] of levels) {
       it(`${compiler} ${name}`, async function () {
         if (!compilerExists(compiler)) this.skip();
-        const weights = process.platform === 'linux' ? 'fsvae_weights.S' : 'fsvae_weights.c';
-        const program = buildDriver(folder, compiler, flags, weights);
+        const program = buildDriver(folder, compiler, flags);
         const [drawn, traced] = await Promise.all([
           digestOf(program, FIRST, IMAGES, 'image'),
           digestOf(program, FIRST, TRACES, 'trace'),

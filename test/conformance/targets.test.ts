@@ -17,9 +17,11 @@ import { GoldenTarget } from '../../harness/golden-target.js';
 import type { Target } from '../../harness/target.js';
 import { verify } from '../../harness/verify.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
+import { squaredError } from '../../runtime-ts/golden-encoder.js';
+import { Pcg32 } from '../../runtime-ts/pcg32.js';
 import { parseGoldenText } from '../support/golden-text.js';
 import { readGolden } from '../support/goldens.js';
-import { type Shipped, shipped, type ShippedId } from '../support/shipped.js';
+import { type Shipped, shipped, type ShippedId, type WholeModel, wholeTiny } from '../support/shipped.js';
 
 interface TargetKind {
   readonly name: string;
@@ -41,6 +43,10 @@ async function openBuild(
     const project = writeProject(model.plan, board, folder);
     const build = await buildProject(project, { compiler, extraFlags: ['-Werror', ...flags] });
     expect(build.diagnostics).to.equal('');
+    if (build.image !== undefined) {
+      expect(build.image.flashUsed).to.be.at.most(project.budget!.flash.used);
+      expect(build.image.ramUsed).to.be.at.most(project.budget!.ram.used);
+    }
     const target = await startBuild(board, build, expectedModel(model.plan), () => undefined);
     const close = target.close.bind(target);
     target.close = async () => {
@@ -85,7 +91,7 @@ const KINDS: readonly TargetKind[] = [
     name: 'golden model',
     models: ['tiny', 'tiny-int4', 'mnist-small', 'mnist', 'mnist-int4'],
     missing: () => undefined,
-    open: ({ golden }) => Promise.resolve(new GoldenTarget(golden, golden.model.config)),
+    open: ({ golden, encoder }) => Promise.resolve(new GoldenTarget(golden, golden.model.config, encoder)),
   },
   built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist-small', 'mnist', 'mnist-int4']),
   built('host', 'clang', ['tiny', 'mnist']),
@@ -193,10 +199,85 @@ function conformance(kind: TargetKind, id: ShippedId): void {
   });
 }
 
+/** Noise, and what the model itself draws. */
+function imagesFor({ golden }: WholeModel): Uint8Array[] {
+  const { channels, imageSize } = golden.model.config;
+  const random = new Pcg32(17n);
+  return [
+    golden.sample(3n),
+    Uint8Array.from({ length: channels * imageSize ** 2 }, () => random.below(256)),
+    golden.sample(4n),
+  ];
+}
+
+function encoderConformance(kind: TargetKind, whole: () => WholeModel): void {
+  describe(`${kind.name}: encoder and posterior`, function () {
+    this.timeout(240_000);
+    let model: WholeModel;
+    let target: Target;
+    let images: Uint8Array[];
+
+    before(async () => {
+      model = whole();
+      images = imagesFor(model);
+      target = await kind.open(model);
+    });
+
+    after(() => target?.close());
+
+    it('says what they are', () => {
+      expect(target.encoder!.hash).to.equal(model.encoder.hash.slice(0, 16));
+      expect(target.encoder!.rows.map(({ name, neurons }) => ({ name, neurons }))).to.deep.equal(
+        model.encoder.rows.map(({ name, neurons }) => ({ name, neurons })),
+      );
+    });
+
+    it('fires as the golden encoder does, and finds its latents', async () => {
+      for (const [i, image] of images.entries()) {
+        const expected = model.encoder.trace(image, BigInt(i));
+        const { digests, spikes, latentCrc } = await target.encoder!.trace(image, BigInt(i));
+        expect(digests.map((steps) => [...steps])).to.deep.equal(expected.digests.map((steps) => [...steps]));
+        expect([...Array.from(spikes)]).to.deep.equal([...expected.spikes]);
+        expect(latentCrc).to.equal(crc32(expected.latent));
+        expect([...(await target.encoder!.encode(image, BigInt(i))).latent]).to.deep.equal([...expected.latent]);
+      }
+    });
+
+    it('reconstructs to the same pixels, with the same error', async () => {
+      for (const [i, image] of images.entries()) {
+        const expected = model.golden.decode(model.encoder.encode(image, BigInt(i)));
+        const drawn = await target.encoder!.reconstruct(image, BigInt(i));
+        expect(crc32(drawn.image)).to.equal(crc32(expected));
+        expect(drawn.squaredError).to.equal(squaredError(image, expected));
+      }
+    });
+
+    it('draws images and decodes latents as without them', async () => {
+      const [seed] = model.seeds;
+      expect(crc32((await target.sample(seed)).image)).to.equal(crc32(model.golden.sample(seed)));
+      const { image } = await target.decode(model.golden.latent(seed));
+      expect(crc32(image)).to.equal(crc32(model.golden.sample(seed)));
+    });
+
+    it('counts what each row costs, where it has a clock', async () => {
+      const { cycles } = await target.encoder!.encode(images[0], 0n);
+      const rows = await target.encoder!.cycles?.();
+      expect(rows === undefined).to.equal(cycles === undefined);
+      if (rows === undefined) return;
+      expect(rows).to.have.length(model.encoder.rows.length);
+      const sum = rows.reduce((total, row) => total + row, 0);
+      expect(sum).to.be.within(0.5 * Number(cycles), Number(cycles));
+    });
+  });
+}
+
 describe('conformance', () => {
   for (const kind of KINDS) {
     const missing = kind.missing();
-    if (missing === undefined) for (const id of kind.models) conformance(kind, id);
-    else it(`${kind.name}: ${missing}`);
+    if (missing === undefined) {
+      for (const id of kind.models) conformance(kind, id);
+      // A board runs what it was flashed with.
+      if (kind.name !== 'board') encoderConformance(kind, wholeTiny);
+    } else it(`${kind.name}: ${missing}`);
   }
 });

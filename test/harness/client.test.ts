@@ -38,7 +38,7 @@ describeWithCompiler('requests to the C application', () => {
   it('hello says who the board is', async () => {
     expect(await client.hello()).to.deep.equal({
       protocolMajor: PROTOCOL_MAJOR,
-      protocolMinor: 1,
+      protocolMinor: 2,
       channels: 1,
       imageSize: 16,
       timeSteps: TIME_STEPS,

@@ -1,7 +1,9 @@
 /** Golden digests as text that a person can review: per row and step, and the image as characters. */
 
 import { terminalPicture } from '../../harness/picture.js';
+import { crc32 } from '../../runtime-ts/crc32.js';
 import type { GoldenModel } from '../../runtime-ts/golden.js';
+import type { GoldenEncoder } from '../../runtime-ts/golden-encoder.js';
 
 const hex = (word: number): string => word.toString(16).padStart(8, '0');
 
@@ -25,6 +27,29 @@ export function goldenText(title: string, golden: GoldenModel, seeds: readonly b
     const picture = terminalPicture(trace.image, { channels, size: imageSize }, 'ascii');
     lines.push(...picture.split('\n').map((line) => `  |${line}`.trimEnd()));
   }
+  return `${lines.join('\n')}\n`;
+}
+
+/** The same of an encoder: how images become latents. */
+export function goldenEncoderText(title: string, encoder: GoldenEncoder, images: readonly Uint8Array[]): string {
+  const { channels, imageSize } = encoder.encoder.config;
+  const width = Math.max(...encoder.rows.map(({ name }) => name.length));
+  const lines = [
+    `${title}, hash ${encoder.hash}`,
+    'Digests: CRC-32 of the spikes of each row at each step (rule T3). Renew with: npm run golden:update',
+  ];
+  images.forEach((image, seed) => {
+    const { digests, spikes, latent } = encoder.trace(image, BigInt(seed));
+    lines.push('', `seed ${seed}, of the image`);
+    const picture = terminalPicture(image, { channels, size: imageSize }, 'ascii');
+    lines.push(...picture.split('\n').map((line) => `  |${line}`.trimEnd()));
+    digests.forEach((steps, row) => {
+      lines.push(
+        `  ${encoder.rows[row].name.padEnd(width)}  ${Array.from(steps, hex).join(' ')}  ${spikes[row]} spikes`,
+      );
+    });
+    lines.push(`  ${'latent'.padEnd(width)}  ${hex(crc32(latent))}`);
+  });
   return `${lines.join('\n')}\n`;
 }
 

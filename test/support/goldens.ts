@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { emitLibrary } from '../../codegen/emit/emit.js';
 import { packageTemplates } from '../../codegen/templates.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
-import { goldenText } from './golden-text.js';
-import { shipped, SHIPPED_IDS } from './shipped.js';
+import { goldenEncoderText, goldenText } from './golden-text.js';
+import { shipped, SHIPPED_IDS, wholeTiny } from './shipped.js';
 
 export const GOLDEN_FOLDER = join(PACKAGE_ROOT, 'test/golden');
 
@@ -17,6 +17,11 @@ export function expectedGoldens(): Map<string, string> {
     const { title, golden, seeds } = shipped(id);
     files.set(`${id}.txt`, goldenText(title, golden, seeds));
   }
+  const { title, encoder, golden, plan } = wholeTiny();
+  const drawn = [0n, 1n, 2n].map((seed) => golden.sample(seed));
+  files.set('tiny-encoder.txt', goldenEncoderText(title, encoder, drawn));
+  const withEncoder = emitLibrary(plan, packageTemplates(), { generatorVersion: 'VERSION', weights: 'array' });
+  files.set('tiny/fsvae_encoder.h', withEncoder.get('fsvae_encoder.h') as string);
   // The generated C of the tiny model, as it is written: a change of a template shows in review.
   const library = emitLibrary(shipped('tiny').plan, packageTemplates(), {
     generatorVersion: 'VERSION',

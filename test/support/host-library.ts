@@ -1,7 +1,7 @@
 /** Builds the generated library with the test driver on this machine, and reads what the driver prints. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Files, emitLibrary } from '../../codegen/emit/emit.js';
@@ -40,16 +40,12 @@ export function writeLibrary(plan: Plan, weights: 'incbin' | 'array' = 'array'):
 }
 
 /** Compiles library and driver; throws with the compiler's words if it says anything at all. */
-export function buildDriver(
-  folder: string,
-  compiler: string,
-  flags: readonly string[],
-  weights = 'fsvae_weights.c',
-): string {
+export function buildDriver(folder: string, compiler: string, flags: readonly string[]): string {
   const program = join(folder, `driver${[compiler, ...flags].join('').replace(/[^A-Za-z0-9]/g, '_')}`);
+  const weights = readdirSync(folder).filter((name) => /_weights\.[cS]$/.test(name));
   const run = spawnSync(
     compiler,
-    [...WARNINGS, ...flags, '-I.', '-o', program, join(PACKAGE_ROOT, 'test/codegen/driver.c'), 'fsvae.c', weights],
+    [...WARNINGS, ...flags, '-I.', '-o', program, join(PACKAGE_ROOT, 'test/codegen/driver.c'), 'fsvae.c', ...weights],
     { cwd: folder, encoding: 'utf8' },
   );
   if (run.status !== 0 || run.stderr !== '') throw new Error(`${compiler} ${flags.join(' ')}:\n${run.stderr}`);

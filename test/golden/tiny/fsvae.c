@@ -212,9 +212,9 @@ FSVAE_STATIC_ASSERT(arena_size, FSVAE_ARENA_BYTES >= 2552);
 
 #define AT(type, buffer) ((type *)(void *)(arena + ARENA_##buffer))
 
-static void draw_choices(uint8_t *arena, uint64_t seed, fsvae_watch *watch)
+/* Rule G3. choices: takes T x C indices. */
+static void draw_choices(uint8_t *choices, uint64_t seed, fsvae_watch *watch)
 {
-    uint8_t *choices = AT(uint8_t, CHOICES);
     fsvae_pcg32 generator;
     fsvae_pcg32_seed(&generator, seed);
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
@@ -237,11 +237,12 @@ static void draw_choices(uint8_t *arena, uint64_t seed, fsvae_watch *watch)
 }
 
 /* One step of a row whose spikes lie packed in `fired`. */
-static void trace_step(const fsvae_watch *watch, unsigned row, unsigned step, const uint8_t *fired, uint32_t spikes)
+static void trace_step(const fsvae_watch *watch, unsigned row, unsigned step, const uint8_t *fired, uint32_t neurons,
+                       uint32_t spikes)
 {
     if (fsvae_tracing(watch)) {
         uint32_t crc = 0xffffffffu;
-        for (uint32_t i = 0; i < (fsvae_layer_neurons[row] + 7u) / 8u; i++) {
+        for (uint32_t i = 0; i < (neurons + 7u) / 8u; i++) {
             crc = fsvae_crc32_byte(crc, fired[i]);
         }
         watch->monitor->digest[row][step] = ~crc;
@@ -250,12 +251,12 @@ static void trace_step(const fsvae_watch *watch, unsigned row, unsigned step, co
 }
 
 /* A whole layer's spike trains. */
-static void trace_trains(const fsvae_watch *watch, unsigned row, const fsvae_train *trains)
+static void trace_trains(const fsvae_watch *watch, unsigned row, uint32_t neurons, const fsvae_train *trains)
 {
     if (fsvae_tracing(watch)) {
         fsvae_digest digest;
         fsvae_digest_begin(&digest);
-        fsvae_digest_trains(&digest, trains, fsvae_layer_neurons[row]);
+        fsvae_digest_trains(&digest, trains, neurons);
         fsvae_digest_end(&digest, watch->monitor->digest[row]);
         watch->monitor->spikes[row] = digest.spikes;
     }
@@ -316,7 +317,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
             fsvae_td_linear_step(&prior_layers_0, AT(fsvae_membrane, HIDDEN_0_MEMBRANE), taps, tap_count, fired, t, watch);
         }
         count = fsvae_list_fired(fired, prior_layers_0.outputs, 1, 0, AT(uint16_t, HIDDEN_0_EVENTS));
-        trace_step(watch, 1, t, fired, count);
+        trace_step(watch, 1, t, fired, prior_layers_0.outputs, count);
         fsvae_lap(watch, 1);
         {
             fsvae_cursor taps[FSVAE_MOST_STEP_TAPS];
@@ -324,7 +325,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
             fsvae_td_linear_step(&prior_layers_1, AT(fsvae_membrane, HIDDEN_1_MEMBRANE), taps, tap_count, fired, t, watch);
         }
         count = fsvae_list_fired(fired, prior_layers_1.outputs, 1, 0, inputs);
-        trace_step(watch, 2, t, fired, count);
+        trace_step(watch, 2, t, fired, prior_layers_1.outputs, count);
         fsvae_lap(watch, 2);
         history_count[t] = (uint16_t)count;
         fsvae_lazy_prepare(&lazy, t, inputs, count);
@@ -340,7 +341,7 @@ static void run_prior(uint8_t *arena, fsvae_watch *watch)
             fired[c >> 3] = (uint8_t)(fired[c >> 3] | (1u << (c & 7u)));
         }
         z_count = fsvae_list_fired(fired, FSVAE_LATENT_CHANNELS, 1, 0, z_events);
-        trace_step(watch, 3, t, fired, z_count);
+        trace_step(watch, 3, t, fired, FSVAE_LATENT_CHANNELS, z_count);
         fsvae_lap(watch, 3);
     }
 }
@@ -352,7 +353,7 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
         uint16_t *list = AT(uint16_t, LATENT_EVENTS);
         fsvae_list_trains(AT(const fsvae_train, Z), FSVAE_LATENT_CHANNELS, 16, 0, list);
         fsvae_wide_linear(&decoder_input, list, AT(uint32_t, LATENT_ROWS), AT(fsvae_train, MAP_0), watch);
-        trace_trains(watch, 4, AT(const fsvae_train, MAP_0));
+        trace_trains(watch, 4, decoder_input.outputs, AT(const fsvae_train, MAP_0));
         fsvae_lap(watch, 4);
     }
     {
@@ -362,7 +363,7 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
         lists.count = AT(uint16_t, COUNT_0);
         lists.list = AT(uint16_t, EVENTS_0);
         fsvae_td_conv_transpose(&decoder_0, in, &lists, out, watch);
-        trace_trains(watch, 5, out);
+        trace_trains(watch, 5, fsvae_layer_neurons[5], out);
         fsvae_lap(watch, 5);
     }
 
@@ -402,8 +403,8 @@ static void run_decoder(uint8_t *arena, uint8_t *image, fsvae_watch *watch)
     }
 }
 
-/* Checks the arguments and prepares the watch. */
-static int begin(const void *arena, size_t arena_bytes, const uint8_t *image, fsvae_monitor *monitor,
+/* Checks the arguments and prepares the watch. rows: of the trace. */
+static int begin(const void *arena, size_t arena_bytes, const uint8_t *image, int rows, fsvae_monitor *monitor,
                  fsvae_watch *watch)
 {
     if (arena == NULL || image == NULL) {
@@ -413,18 +414,18 @@ static int begin(const void *arena, size_t arena_bytes, const uint8_t *image, fs
         return FSVAE_ERROR_ARENA;
     }
     if (monitor != NULL) {
-        if (monitor->probe_layer < -1 || monitor->probe_layer >= FSVAE_LAYERS ||
+        if (monitor->probe_layer < -1 || monitor->probe_layer >= rows ||
             (monitor->probe_layer >= 0 && (monitor->probe_step < 0 || monitor->probe_step >= FSVAE_TIME_STEPS))) {
             return FSVAE_ERROR_ARGUMENT;
         }
-        for (unsigned row = 0; row < FSVAE_LAYERS; row++) {
+        for (unsigned row = 0; row < (unsigned)rows; row++) {
             monitor->layer_cycles[row] = 0;
             monitor->spikes[row] = 0;
             for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
                 monitor->digest[row][t] = 0;
             }
         }
-        monitor->layer_cycles[FSVAE_LAYERS] = 0;
+        monitor->layer_cycles[rows] = 0;
     }
     watch->monitor = monitor;
     watch->fetcher = monitor != NULL ? monitor->fetcher : NULL;
@@ -439,9 +440,9 @@ int fsvae_sample(void *arena_memory, size_t arena_bytes, uint64_t seed, uint8_t 
 {
     uint8_t *arena = (uint8_t *)arena_memory;
     fsvae_watch watch;
-    int status = begin(arena, arena_bytes, image, monitor, &watch);
+    int status = begin(arena, arena_bytes, image, FSVAE_LAYERS, monitor, &watch);
     if (status == FSVAE_OK) {
-        draw_choices(arena, seed, &watch);
+        draw_choices(AT(uint8_t, CHOICES), seed, &watch);
         run_prior(arena, &watch);
         run_decoder(arena, image, &watch);
     }
@@ -453,7 +454,7 @@ int fsvae_decode(void *arena_memory, size_t arena_bytes, const uint8_t latent[FS
 {
     uint8_t *arena = (uint8_t *)arena_memory;
     fsvae_watch watch;
-    int status = latent == NULL ? FSVAE_ERROR_ARGUMENT : begin(arena, arena_bytes, image, monitor, &watch);
+    int status = latent == NULL ? FSVAE_ERROR_ARGUMENT : begin(arena, arena_bytes, image, FSVAE_LAYERS, monitor, &watch);
     if (status == FSVAE_OK) {
         fsvae_train *z = AT(fsvae_train, Z);
         for (uint32_t c = 0; c < FSVAE_LATENT_CHANNELS; c++) {
@@ -474,14 +475,18 @@ const void *fsvae_constants(void)
     return fsvae_weights;
 }
 
-uint32_t fsvae_weight_checksum(void)
+static uint32_t checksum(const uint32_t *words, uint32_t count)
 {
     uint32_t crc = 0xffffffffu;
-    for (uint32_t i = 0; i < 1040u; i++) {
-        uint32_t word = fsvae_weights[i];
+    for (uint32_t i = 0; i < count; i++) {
         for (unsigned byte = 0; byte < 4u; byte++) {
-            crc = fsvae_crc32_byte(crc, (word >> (8u * byte)) & 0xffu);
+            crc = fsvae_crc32_byte(crc, (words[i] >> (8u * byte)) & 0xffu);
         }
     }
     return ~crc;
+}
+
+uint32_t fsvae_weight_checksum(void)
+{
+    return checksum(fsvae_weights, 1040u);
 }
