@@ -71,6 +71,7 @@ function savedByInt4(plan: Plan, matches: (name: string) => boolean): number {
 function savedInEncoder(plan: Plan): number {
   const { encoder } = plan;
   if (encoder === undefined) return 0;
+  // The first layer has a byte a weight whatever its bits.
   return [...encoder.convolutions, encoder.latentInput, ...encoder.hidden, encoder.lazy]
     .filter(({ layer }) => layer.weightBits === 8)
     .reduce((sum, { layer }) => sum + Math.floor(layer.weight.length / 2), 0);
