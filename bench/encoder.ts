@@ -66,7 +66,13 @@ async function measure(name: string, folder: string): Promise<Measured> {
     await target.close();
   }
   const whole = Object.fromEntries([...rows].map(([key, count]) => [key, Math.round(count)]));
-  return { board: name, unit: board.counter, encode: Math.round(encode), reconstruct: Math.round(reconstruct), rows: whole };
+  return {
+    board: name,
+    unit: board.counter,
+    encode: Math.round(encode),
+    reconstruct: Math.round(reconstruct),
+    rows: whole,
+  };
 }
 
 function table(measured: readonly Measured[]): string {

@@ -12,7 +12,11 @@ import { type EncodingFlags, openEncodingTarget, withEncodingTarget } from '../e
 import type { Output } from '../terminal.js';
 import { writeNew } from '../write-new.js';
 
-async function encode(output: Output, data: string, flags: EncodingFlags & { readonly out: string }): Promise<void> {
+async function encode(
+  output: Output,
+  data: string,
+  { out, ...flags }: EncodingFlags & { readonly out: string },
+): Promise<void> {
   const encoder = loadEncoder(flags);
   const { model } = encoder.loaded;
   const { timeSteps, latentChannels, channels, imageSize } = model.config;
@@ -40,9 +44,9 @@ async function encode(output: Output, data: string, flags: EncodingFlags & { rea
     const by = opened!.target.name;
     throw new FsvaeError('mismatch', `${differing} of ${images.length} latents of ${by} differ from the golden model`);
   }
-  writeNew(flags.out, encodeLatents({ modelHash: modelHash(model), timeSteps, latentChannels, latents }));
+  writeNew(out, encodeLatents({ modelHash: modelHash(model), timeSteps, latentChannels, latents }));
   output.say(
-    `wrote ${flags.out}: ${latents.length} latents of ${latentBytes(timeSteps, latentChannels)} bytes, ` +
+    `wrote ${out}: ${latents.length} latents of ${latentBytes(timeSteps, latentChannels)} bytes, ` +
       `from ${channels * imageSize * imageSize} bytes an image`,
   );
   if (opened?.encoder !== undefined) {

@@ -25,6 +25,33 @@ function fromBinary16(bits: number): number {
   return sign * (0x400 + fraction) * 2 ** (exponent - 25);
 }
 
+/** The nearest binary16 of a number, of two equally near the even one; beyond the largest, 65504 and a half step, infinity. */
+function toBinary16(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65520) return sign | 0x7c00;
+  // Exponent of the last place: 2^-24 below the least normal number, else ten places below the leading one.
+  const place = Math.max(-24, Math.floor(Math.log2(size === 0 ? 1e-9 : size)) - 10);
+  const steps = size / 2 ** place;
+  const below = Math.floor(steps);
+  const up = steps - below > 0.5 || (steps - below === 0.5 && below % 2 === 1);
+  // Carries into the exponent as they should: the fields lie one behind the other.
+  return sign | (below + Number(up) + (place + 24) * 0x400);
+}
+
+/** @returns little-endian binary16; undefined where a finite number has none, being too large */
+export function encodeBinary16(values: ArrayLike<number>): Uint8Array | undefined {
+  const bytes = new Uint8Array(2 * values.length);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < values.length; i++) {
+    const half = toBinary16(values[i]);
+    if ((half & 0x7fff) === 0x7c00 && Number.isFinite(values[i])) return undefined;
+    view.setUint16(2 * i, half, true);
+  }
+  return bytes;
+}
+
 /** The elements of `data` with the given index, one after the other; `indexOf(i)` must lie inside `data`. */
 export function decodeFloats(
   type: FloatType,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { parseCheckpoint, requireFinite } from '../../codegen/checkpoint/checkpoint.js';
+import { decodeFloats, encodeBinary16 } from '../../codegen/checkpoint/floats.js';
 import { readCheckpoint } from '../../codegen/checkpoint/file.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
@@ -70,6 +71,22 @@ describe('checkpoint: PyTorch', () => {
       if (exponent === 31) expected = fraction === 0 ? Infinity : NaN;
       if (!Object.is(data[i], sign === 1 ? -expected : expected)) expect.fail(`${i} gives ${data[i]}`);
     }
+  });
+
+  it('writes float16 as it reads it, of other numbers the nearest, of two the even one', () => {
+    const every = Uint16Array.from({ length: 65536 }, (_, i) => i).filter((i) => (i & 0x7c00) !== 0x7c00);
+    const values = decodeFloats('F16', new Uint8Array(every.buffer), every.length);
+    expect(Buffer.compare(encodeBinary16(values)!, new Uint8Array(every.buffer))).to.equal(0);
+    const halves = (list: number[]): number[] => [...new Uint16Array(encodeBinary16(list)!.slice().buffer)];
+    for (let i = 0; i < 0x7bff; i++) {
+      const [low, high] = values.slice(i, i + 2);
+      const middle = (low + high) / 2;
+      const even = i % 2 === 0 ? i : i + 1;
+      const seen = halves([middle, middle - (high - low) / 1000, middle + (high - low) / 1000]);
+      if (seen.join() !== [even, i, i + 1].join()) expect.fail(`between ${low} and ${high}: ${seen}`);
+    }
+    expect(halves([Infinity, -Infinity, 65504, 65519])).to.deep.equal([0x7c00, 0xfc00, 0x7bff, 0x7bff]);
+    expect(encodeBinary16([1, 65520])).to.equal(undefined);
   });
 
   it('does not mind how the archive is made', () => {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
+import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { readFloatEncoder } from '../../codegen/float/encoder.js';
 import { readFloatModel } from '../../codegen/float/network.js';
 import { quantizeEncoder } from '../../codegen/quantize/encoder.js';
@@ -103,6 +104,57 @@ describe('images to latents and back', function () {
     const there = run(...args, '--simulate', '--board', 'rp2040');
     expect(there.code, there.err).to.equal(0);
     expect(JSON.parse(there.out)).to.include({ mse, bitExact: true });
+  });
+
+  it('encode finds the same latents on the emulated Pico', () => {
+    const args = ['encode', 'pictures', '-m', 'whole.safetensors', '-s', String(SEED)];
+    const there = run(...args, '-o', 'there.safetensors', '--simulate');
+    expect(there.code, there.err).to.equal(0);
+    expect(there.out).to.match(/\n3 of 3 latents of rp2040 on \S+ bit-exact\n$/);
+    const file = decodeLatents(new Uint8Array(readFileSync(join(folder, 'there.safetensors'))), 'there');
+    expect(file.latents).to.deep.equal([0, 1, 2].map(latentOf));
+  });
+
+  it('reconstruct leaves the encoder here where it is told to, or where it does not fit', () => {
+    const args = ['reconstruct', 'pictures', '-m', 'whole.safetensors', '--simulate', '--json'];
+    const told = run(...args, '--parts', 'generate');
+    expect(JSON.parse(told.out)).to.include({ encodedBy: 'golden model', bitExact: true, cycles: null });
+    const rp2040 = JSON.parse(readFileSync(join(PACKAGE_ROOT, 'boards/rp2040.json'), 'utf8')) as {
+      memory: { flash: { bytes: number } };
+    };
+    const { flash } = rp2040.memory;
+    const cramped = { ...rp2040, name: 'cramped', memory: { ...rp2040.memory, flash: { ...flash, bytes: 61_600 } } };
+    writeFileSync(join(folder, 'cramped.json'), JSON.stringify(cramped));
+    const fitted = run(...args, '--board', './cramped.json');
+    expect(JSON.parse(fitted.out)).to.include({ encodedBy: 'golden model', bitExact: true });
+    expect(fitted.err).to.match(/encoder and posterior do not fit cramped beside the rest, so images are encoded here/);
+    const asked = run(...args, '--board', './cramped.json', '--parts', 'full');
+    expect(asked.code).to.equal(EXIT_CODES.fit);
+    expect(asked.err.trimEnd().split('\n').at(-1)).to.match(
+      /does not fit cramped: .*--parts generate, without the encoder/,
+    );
+  });
+
+  it('convert keeps encoder and posterior where it is told to, in 16 bits to half their size', () => {
+    const size = (form: string): number => {
+      const { code, err } = run('convert', 'whole.safetensors', '-o', `${form}.safetensors`, '--encoder', form);
+      expect(code, err).to.equal(0);
+      return readFileSync(join(folder, `${form}.safetensors`)).length;
+    };
+    const [none, f32, f16] = ['none', 'f32', 'f16'].map(size);
+    expect([none < f16, f16 < f32]).to.deep.equal([true, true]);
+    const mse = (model: string): number => {
+      const { code, out, err } = run('reconstruct', 'pictures', '-m', model, '--json');
+      expect(code, err).to.equal(0);
+      return (JSON.parse(out) as { mse: number }).mse;
+    };
+    expect(mse('f32.safetensors')).to.equal(mse('whole.safetensors'));
+    expect(mse('f16.safetensors')).to.be.within(0, 4);
+    const { code, err } = run('convert', 'none.safetensors', '-o', 'x', '--encoder', 'f32');
+    expect([code, err]).to.deep.equal([
+      EXIT_CODES.input,
+      'fsvae-codegen: none.safetensors holds no encoder: it holds only what generation needs\n',
+    ]);
   });
 
   it('refuses latents of another model, files that hold none, and checkpoints without an encoder', () => {
