@@ -47,9 +47,18 @@ function editDistance(a: string, b: string): number {
   return row[b.length];
 }
 
-/** Text of the description of a board that comes with the package: to begin one's own with. */
-export function boardText(name: string): string {
-  return readDescription(pathOf(name));
+/** Names of the ports that come with the package; other folders beside them hold what ports share. */
+function portNames(): string[] {
+  return readdirSync(PORTS_FOLDER).filter((name) => existsSync(join(PORTS_FOLDER, name, 'port.c')));
+}
+
+/**
+ * Text of the description of a board: to begin one's own with.
+ *
+ * @throws FsvaeError `usage` for a name that does not exist, with the nearest ones
+ */
+export function boardText(nameOrPath: string): string {
+  return readDescription(pathOf(nameOrPath));
 }
 
 /** Path of the description of a board by its name, or that path. */
@@ -92,19 +101,19 @@ function withPort(board: Board, path: string): Board {
   const refuse = (field: string, message: string): never => {
     throw new FsvaeError('input', schemaProblems(path, [{ path: [field], message }]));
   };
-  const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  if (!isFolder && own) refuse('port', `there is no folder ${board.port} beside this file`);
-  if (!isFolder) {
-    const names = readdirSync(PORTS_FOLDER, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  if (own) {
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
+      refuse('port', `there is no folder ${board.port} beside this file`);
+    if (!readdirSync(folder).some((name) => /\.[cS]$/.test(name)))
+      refuse('port', `${board.port} holds no .c and no .S file`);
+  } else if (!portNames().includes(board.port)) {
     refuse(
       'port',
-      `there is no port "${board.port}", only ${names.map(({ name }) => name).join(', ')}; ` +
+      `there is no port "${board.port}", only ${portNames().join(', ')}; ` +
         `a port of your own is a folder beside this file: "./${board.port}"`,
     );
   }
-  const files = readdirSync(folder);
-  if (!files.some((name) => /\.[cS]$/.test(name))) refuse('port', `${board.port} holds no .c and no .S file`);
-  if (board.boot2 !== null && !files.includes(board.boot2))
+  if (board.boot2 !== null && !existsSync(join(folder, board.boot2)))
     refuse('boot2', `there is no ${board.boot2} in the port ${board.port}`);
   return own ? { ...board, port: folder } : board;
 }

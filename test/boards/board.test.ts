@@ -233,7 +233,8 @@ describe("a port of one's own", () => {
     ['a file in place of a folder', { port: './mine.json' }, 'port: there is no folder ./mine.json beside this file'],
     ['a folder without sources', { port: './ports' }, 'port: ./ports holds no .c and no .S file'],
     ['boot code that is not in it', { boot2: 'boot2.S' }, 'boot2: there is no boot2.S in the port ./ports/mine'],
-    ['a port that the package has not', { port: 'mine' }, 'port: there is no port "mine", only bare_metal, '],
+    ['a port that the package has not', { port: 'mine' }, 'port: there is no port "mine", only esp32c3, host, mps2, '],
+    ['what ports share', { port: 'cortex_m' }, 'port: there is no port "cortex_m", only '],
   ] as const) {
     it(`refuses ${what}`, () => {
       const path = boardWith({ 'port.c': '' }, change);
