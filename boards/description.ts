@@ -132,8 +132,17 @@ const schema = z
       .string()
       .regex(/^[a-z0-9_]+\.S$/, 'must be the name of an assembler file of the port')
       .nullable(),
-    /** Folder in firmware-templates/ports/. */
-    port: z.string().regex(/^[a-z0-9_]+$/, 'must be the name of a folder in firmware-templates/ports/'),
+    /**
+     * Folder in firmware-templates/ports/; or, beginning with `./`, a folder beside the description or below it, which
+     * `loadBoard` makes an absolute path of.
+     */
+    port: z
+      .string()
+      .max(200)
+      .regex(
+        /^([a-z0-9_]+|\.(\/[\w-][\w.-]*)+)$/,
+        'must be the name of a folder in firmware-templates/ports/, or a folder beside this file, such as "./my-port"',
+      ),
     /** Each null where it cannot build for the board. */
     compilers: z.strictObject({
       gcc: program.nullable(),

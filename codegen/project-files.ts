@@ -4,6 +4,8 @@
  */
 
 import type { Board } from '../boards/description.js';
+import { FsvaeError } from '../runtime-ts/errors.js';
+import { inLine } from '../runtime-ts/json-file.js';
 import type { IntegerModel } from '../runtime-ts/model.js';
 import { emitLibrary, type Files } from './emit/emit.js';
 import { copiedFiles, namesIn, renderTemplate, type Templates } from './emit/render.js';
@@ -80,7 +82,7 @@ export interface ProjectFilesOptions {
   readonly weights: 'incbin' | 'array';
 }
 
-/** Folders of firmware-templates/ports/ that a board's firmware is made of; files of later ones replace those of earlier ones. */
+/** Folders of `ports/` in the templates that a board's firmware is made of; files of later ones replace those of earlier ones. */
 function portFolders(board: Board): string[] {
   if (board.memory === null) return [board.port];
   const core = CORE_FOLDERS.filter(({ begins }) => board.core.startsWith(begins));
@@ -93,7 +95,22 @@ const CORE_FOLDERS = [
   { begins: 'riscv', folder: 'riscv' },
 ] as const;
 
-/** All files of a project, by path in its folder. */
+/** @throws FsvaeError `input` for a template with a mistake: it may be of somebody's own port */
+function renderPortFile(templates: Templates, folder: string, name: string, view: object): string {
+  try {
+    return renderTemplate(templates, `ports/${folder}/${name}`, view);
+  } catch (error) {
+    const why = (error as Error).message.replaceAll(/\s+/g, ' ');
+    throw new FsvaeError('input', inLine(`${folder}/${name}: ${why}; docs/boards.md lists the values that it may use`));
+  }
+}
+
+/**
+ * All files of a project, by path in its folder.
+ *
+ * @param templates with the files of the board's port under `ports/`
+ * @throws FsvaeError `input` for a template of the port with a mistake
+ */
 export function makeProjectFiles(plan: Plan, board: Board, templates: Templates, options: ProjectFilesOptions): Files {
   const files = emitLibrary(plan, templates, options);
   const view = boardView(board, options.generatorVersion);
@@ -106,8 +123,7 @@ export function makeProjectFiles(plan: Plan, board: Board, templates: Templates,
     copy(`ports/${folder}`, 'port/');
     for (const name of namesIn(templates, `ports/${folder}`)) {
       if (!name.endsWith('.hbs')) continue;
-      const path = `ports/${folder}/${name}`;
-      files.set(`port/${name.slice(0, -'.hbs'.length)}`, renderTemplate(templates, path, view));
+      files.set(`port/${name.slice(0, -'.hbs'.length)}`, renderPortFile(templates, folder, name, view));
     }
   }
   return files;

@@ -14,7 +14,7 @@ import { PACKAGE_ROOT } from './package-root.js';
 import { type Budget, refusal } from './plan/budget.js';
 import type { Plan } from './plan/plan.js';
 import { boardBudget, makeProjectFiles } from './project-files.js';
-import { packageTemplates } from './templates.js';
+import { templatesWithPort } from './templates.js';
 
 export { boardBudget, planFor } from './project-files.js';
 
@@ -34,7 +34,7 @@ function defaultWeights(board: Board): 'incbin' | 'array' {
 
 /** All files of a project, by path in its folder. */
 export function projectFiles(plan: Plan, board: Board, options: ProjectOptions = {}): Files {
-  return makeProjectFiles(plan, board, packageTemplates(), {
+  return makeProjectFiles(plan, board, templatesWithPort(board.port), {
     generatorVersion: GENERATOR_VERSION,
     weights: options.weights ?? defaultWeights(board),
   });

@@ -1,7 +1,7 @@
-/** `fsvae-codegen boards`: a table of the boards. */
+/** `fsvae-codegen boards`: a table of the boards, or the description of one. */
 
 import type { Command } from 'commander';
-import { type Board, listBoards } from '../../boards/board.js';
+import { type Board, boardText, listBoards } from '../../boards/board.js';
 import { imageTime } from '../../boards/image-time.js';
 import { boardBudget, planFor } from '../../codegen/project.js';
 import type { IntegerModel } from '../../runtime-ts/model.js';
@@ -28,7 +28,11 @@ function describe(board: Board, models: readonly { name: string; model: IntegerM
   };
 }
 
-function boards(output: Output, flags: { json?: boolean }): void {
+function boards(output: Output, name: string | undefined, flags: { json?: boolean }): void {
+  if (name !== undefined) {
+    output.say(boardText(name).trimEnd());
+    return;
+  }
   const models = MODELS.map((name) => ({ name, model: loadModel({ model: name }).model }));
   const rows = listBoards().map((board) => describe(board, models));
   if (flags.json === true) {
@@ -63,9 +67,10 @@ function boards(output: Output, flags: { json?: boolean }): void {
 export function boardsCommand(program: Command, output: Output): void {
   program
     .command('boards')
-    .description('Lists the boards: core, memory, link, and how long an image takes.')
+    .description('Lists the boards: core, memory, link, and how long an image takes; or prints the description of one.')
+    .argument('[name]', 'print the description of this board, for one of your own to begin with (docs/boards.md)')
     .option('--json', 'an array of objects on stdout')
-    .action((flags: { json?: boolean }) => {
-      boards(output, flags);
+    .action((name: string | undefined, flags: { json?: boolean }) => {
+      boards(output, name, flags);
     });
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -160,6 +160,8 @@ describe('board descriptions', () => {
     ['a title of two lines', { title: 'Pico\n2' }, 'title'],
     ['a name that leaves its folder', { name: '../pico' }, 'name'],
     ['a port folder elsewhere', { port: '../../etc' }, 'port'],
+    ['a port folder above the file, by a detour', { port: './ports/../../etc' }, 'port'],
+    ['a port folder by its absolute path', { port: '/etc' }, 'port'],
     ['a compiler given by its path', { 'compilers.gcc.program': '/bin/sh' }, 'compilers.gcc.program'],
     ['two flags in one', { 'compilers.gcc.flags': ['-O2 -o /x'] }, 'compilers.gcc.flags.0'],
     ['flash of a gigabyte', { 'memory.flash.bytes': 2 ** 30 }, 'memory.flash.bytes'],
@@ -188,6 +190,79 @@ describe('board descriptions', () => {
       expect(refusal(() => parseBoard(content, 'mine.json')).kind).to.equal('input');
     });
   }
+});
+
+describe("a port of one's own", () => {
+  let folder: string;
+
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'fsvae-port-'))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** A board file beside a folder `ports/mine` with these files. */
+  function boardWith(files: Readonly<Record<string, string>>, changes: Record<string, unknown> = {}): string {
+    mkdirSync(join(folder, 'ports/mine'), { recursive: true });
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, 'ports/mine', name), content);
+    const path = join(folder, 'mine.json');
+    writeFileSync(path, changed({ port: './ports/mine', boot2: null, ...changes }));
+    return path;
+  }
+
+  function filesOf(path: string): (name: string) => string | undefined {
+    const files = projectFiles(makePlan(randomModel(1, TINY_SHAPE), 'tiny'), loadBoard(path));
+    return (name) => (files.has(name) ? Buffer.from(files.get(name)!).toString() : undefined);
+  }
+
+  it('is taken from the folder beside the description, wherever the command runs', () => {
+    const fileOf = filesOf(
+      boardWith({
+        'port.c': '/* mine */\n',
+        'cortex_m.c': '/* instead */\n',
+        'notes.h.hbs': '/* {{title}}: {{ramBytes}} */\n',
+        '.port.c.swp': 'x',
+      }),
+    );
+    expect(fileOf('port/port.c')).to.equal('/* mine */\n');
+    expect(fileOf('port/notes.h')).to.equal('/* Raspberry Pi Pico (RP2040): 270336 */\n');
+    expect(fileOf('port/cortex_m.c'), 'in place of the one that ports share').to.equal('/* instead */\n');
+    expect(fileOf('port/bare_metal.c')).to.include('start_program');
+    expect(fileOf('port/.port.c.swp')).to.equal(undefined);
+  });
+
+  for (const [what, change, message] of [
+    ['a folder that is not there', { port: './nowhere' }, 'port: there is no folder ./nowhere beside this file'],
+    ['a file in place of a folder', { port: './mine.json' }, 'port: there is no folder ./mine.json beside this file'],
+    ['a folder without sources', { port: './ports' }, 'port: ./ports holds no .c and no .S file'],
+    ['boot code that is not in it', { boot2: 'boot2.S' }, 'boot2: there is no boot2.S in the port ./ports/mine'],
+    ['a port that the package has not', { port: 'mine' }, 'port: there is no port "mine", only esp32c3, host, mps2, '],
+    ['what ports share', { port: 'cortex_m' }, 'port: there is no port "cortex_m", only '],
+  ] as const) {
+    it(`refuses ${what}`, () => {
+      const path = boardWith({ 'port.c': '' }, change);
+      const error = refusal(() => loadBoard(path));
+      expect(error.kind).to.equal('input');
+      expect(error.message).to.contain(`${path} has 1 error(s): ${message}`);
+    });
+  }
+
+  for (const [what, template] of [
+    ['a value that there is not', '{{clockMHz}}'],
+    ['an end that is missing', '{{#if uart}}\n'],
+    ['a helper that there is not', '{{double clockHz}}'],
+  ]) {
+    it(`names the template with ${what}`, () => {
+      const path = boardWith({ 'port.c': '', 'link.ld.hbs': template });
+      const error = refusal(() => filesOf(path));
+      expect(error.kind).to.equal('input');
+      expect(error.message).to.contain(`${join(folder, 'ports/mine')}/link.ld.hbs: `);
+    });
+  }
+
+  it('refuses a folder that is too large for a port', () => {
+    const path = boardWith({ 'port.c': '', 'core.dump': 'x'.repeat(1 << 20) + 'x' });
+    const error = refusal(() => filesOf(path));
+    expect(error.kind).to.equal('input');
+    expect(error.message).to.match(/holds more than 1048576 bytes: is it the right folder\?$/);
+  });
 });
 
 describe('a board with little RAM', () => {

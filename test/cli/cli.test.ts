@@ -290,6 +290,13 @@ describe('command line', function () {
     expect(run(['boards']).out).to.match(/rp2040 +cortex-m0plus +2048 KiB/);
   });
 
+  it("prints a board's description as it is, to begin one with", () => {
+    const { code, out } = run(['boards', 'rp2040']);
+    expect(code).to.equal(0);
+    expect(out).to.equal(readFileSync(join(PACKAGE_ROOT, 'boards/rp2040.json'), 'utf8'));
+    refused(['boards', 'rp2o40'], EXIT_CODES.usage, /no board "rp2o40": did you mean rp2040\?/);
+  });
+
   it('certifies what it verified, adds a target with each run, and replays it', () => {
     const verified = ['verify', '--simulate', '-m', 'tiny', '-n', '2', '--certificate', 'bits.json'];
     expect(run([...verified, '-b', 'host']).out).to.match(

@@ -45,10 +45,20 @@ export class SerialLink {
     return bytes;
   }
 
-  /** Makes sure that an echoing program is there, past what it may have said before the port was open. */
+  /**
+   * Makes sure that an echoing program is there, past what it may have said before the port was open. It asks until it is
+   * answered: a UART that the program has not yet switched on drops what comes, as QEMU's of the STM32F4 does.
+   */
   async settle(): Promise<void> {
-    this.send(Buffer.from('x'));
-    while ((await this.read(1)).toString() !== 'x');
+    const asking = setInterval(() => this.send(Buffer.from('x')), 100);
+    try {
+      while ((await this.read(1)).toString() !== 'x');
+    } finally {
+      clearInterval(asking);
+    }
+    // Answers come in order, so this one is the last.
+    this.send(Buffer.from('.'));
+    while ((await this.read(1)).toString() !== '.');
   }
 
   close(): Promise<void> {

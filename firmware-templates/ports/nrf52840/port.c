@@ -13,7 +13,7 @@
 #error "the chip runs at 64 MHz: clockHz of the board must be 64000000"
 #endif
 
-/* 4.4.1 non-volatile memory: the chip's id */
+/* 4.4 factory information: the chip's id */
 #define FICR_DEVICEID 0x10000060u
 
 /* 5.4 clock control */
@@ -42,9 +42,15 @@
 #define UART_TXD (BOARD_UART + 0x51cu)
 #define UART_BAUDRATE (BOARD_UART + 0x524u)
 
-/* Baud rates are 2^32 / 16 MHz, of which the top 20 bits count, rounded: of 115,200 the specification's 0x01d7e000 is one step
- * less, a difference of 0.01 %. */
-#define BAUDRATE ((uint32_t)(((((uint64_t)BOARD_BAUD << 32) / 16000000u) + 0x800u) & 0xfffff000u))
+/* A rate's value is rate * 2^32 / 16 MHz, of which the top 20 bits count, rounded: what the vendor's header (nrf52840_bitfields.h)
+ * lists for rates up to 460,800, but for 56,000. The actual rates that it names beside them are 16 MHz divided by the whole part
+ * of 2^32 / value: 115,942 for 115,200, and 470,588 for 460,800. */
+#define UART_SOURCE_HZ 16000000u
+#define BAUDRATE ((0x100000000u * BOARD_BAUD / UART_SOURCE_HZ + 0x800u) & 0xfffff000u)
+#define ACTUAL_BAUD (UART_SOURCE_HZ / (0x100000000u / BAUDRATE))
+#if BOARD_BAUD > 1000000u || ACTUAL_BAUD * 100u > BOARD_BAUD * 101u || ACTUAL_BAUD * 100u < BOARD_BAUD * 99u
+#error "the UART comes no closer than 1 % to this rate, or it is more than 1000000: see link.baud of the board"
+#endif
 
 void UART_Handler(void);
 
@@ -63,7 +69,7 @@ void port_init(void)
     REGISTER(GPIO_PIN_CNF(BOARD_RX_PIN)) = PIN_INPUT_PULLED_UP;
     REGISTER(UART_PSEL_TXD) = BOARD_TX_PIN;
     REGISTER(UART_PSEL_RXD) = BOARD_RX_PIN;
-    REGISTER(UART_BAUDRATE) = BAUDRATE;
+    REGISTER(UART_BAUDRATE) = (uint32_t)BAUDRATE;
     REGISTER(UART_ENABLE) = UART_ENABLED;
     REGISTER(UART_EVENTS_RXDRDY) = 0u;
     REGISTER(UART_EVENTS_TXDRDY) = 0u;

@@ -11,7 +11,8 @@
 
 #define OSCILLATOR_HZ 16000000u
 
-/* The PLL's own frequency is to be 192 to 432 MHz (RM0090, 7.3.2), and the core's is that divided by 2 or 4. */
+/* The PLL's own frequency is to be 100 to 432 MHz (RM0090, 7.3.2), on an F401 192 to 432 MHz (RM0368), and the core's is that
+ * divided by 2 or 4. */
 #if BOARD_CLOCK_HZ >= 96000000u && BOARD_CLOCK_HZ <= 168000000u
 #define PLL_DIVISOR 2u
 #elif BOARD_CLOCK_HZ >= 48000000u && BOARD_CLOCK_HZ < 96000000u
@@ -20,7 +21,7 @@
 #error "this port runs at 48 to 168 MHz: see clockHz of the board"
 #endif
 
-#define PLL_INPUT_HZ 2000000u /* as the manual advises, against jitter */
+#define PLL_INPUT_HZ 1000000u /* 2 MHz would mean less jitter, but an F401's multiple must be 192 or more */
 #define PLL_MULTIPLE (BOARD_CLOCK_HZ * PLL_DIVISOR / PLL_INPUT_HZ)
 #if BOARD_CLOCK_HZ * PLL_DIVISOR % PLL_INPUT_HZ != 0u
 #error "the PLL makes whole MHz: see clockHz of the board"
@@ -70,11 +71,9 @@ static void start_clocks(void)
 {
     REGISTER(RCC_CR) |= RCC_HSION;
     await(RCC_CR, RCC_HSIRDY, RCC_HSIRDY);
-    REGISTER(RCC_APB1ENR) |= RCC_PWREN;
-    (void)REGISTER(RCC_APB1ENR); /* a clock takes two cycles of its bus to come on (RM0090, 7.2.1, errata 2.2.13) */
-    REGISTER(PWR_CR) |= PWR_VOS_HIGHEST;
-    REGISTER(RCC_PLLCFGR) =
-        (OSCILLATOR_HZ / PLL_INPUT_HZ) | (PLL_MULTIPLE << 6) | ((PLL_DIVISOR / 2u - 1u) << 16) | (8u << 24);
+    /* The regulator stays as reset leaves it: at the scale for the highest clock, whose code differs from chip to chip. */
+    REGISTER(RCC_PLLCFGR) = (OSCILLATOR_HZ / PLL_INPUT_HZ) | (PLL_MULTIPLE << RCC_PLLN_SHIFT) |
+                            ((PLL_DIVISOR / 2u - 1u) << RCC_PLLP_SHIFT) | RCC_PLLQ_8 | RCC_PLLR_2;
     REGISTER(RCC_CR) |= RCC_PLLON;
     await(RCC_CR, RCC_PLLRDY, RCC_PLLRDY);
     REGISTER(FLASH_ACR) = FLASH_CACHES_PREFETCH | FLASH_WAITS;
@@ -90,7 +89,7 @@ static void give_to_usart(uint32_t pin)
     uint32_t at = pin % 16u;
     uint32_t place = 4u * (at % 8u);
     REGISTER(RCC_AHB1ENR) |= 1u << (pin / 16u);
-    (void)REGISTER(RCC_AHB1ENR);
+    (void)REGISTER(RCC_AHB1ENR); /* a clock takes some cycles to come on: errata, "delay after an RCC peripheral clock enabling" */
     REGISTER(GPIO_AFR(pin)) = (REGISTER(GPIO_AFR(pin)) & ~(15u << place)) | (GPIO_FUNCTION_USART << place);
     REGISTER(GPIO_PUPDR(pin)) = (REGISTER(GPIO_PUPDR(pin)) & ~(3u << (2u * at))) | (GPIO_PULL_UP << (2u * at));
     REGISTER(GPIO_MODER(pin)) = (REGISTER(GPIO_MODER(pin)) & ~(3u << (2u * at))) | (GPIO_MODE_ALTERNATE << (2u * at));

@@ -9,10 +9,6 @@
 #define FLASH_ACR 0x40023c00u
 #define FLASH_CACHES_PREFETCH ((1u << 10) | (1u << 9) | (1u << 8))
 
-/* 5.4 power controller */
-#define PWR_CR 0x40007000u
-#define PWR_VOS_HIGHEST (3u << 14)
-
 /* 7.3 reset and clock control */
 #define RCC_CR 0x40023800u
 #define RCC_HSION (1u << 0)
@@ -20,6 +16,10 @@
 #define RCC_PLLON (1u << 24)
 #define RCC_PLLRDY (1u << 25)
 #define RCC_PLLCFGR 0x40023804u
+#define RCC_PLLN_SHIFT 6u
+#define RCC_PLLP_SHIFT 16u
+#define RCC_PLLQ_8 (8u << 24) /* of the 48 MHz clock, which nothing here uses */
+#define RCC_PLLR_2 (2u << 28) /* F446: its least; elsewhere reserved bits that are to keep this, their value after reset */
 #define RCC_CFGR 0x40023808u
 #define RCC_SW_PLL 2u
 #define RCC_SWS_MASK (3u << 2)
@@ -29,7 +29,6 @@
 #define RCC_AHB1ENR 0x40023830u
 #define RCC_APB1ENR 0x40023840u
 #define RCC_APB2ENR 0x40023844u
-#define RCC_PWREN (1u << 28)
 
 /* 8.4 GPIO: ports 0x400 apart */
 #define GPIO(pin) (0x40020000u + 0x400u * ((pin) / 16u))
