@@ -5,6 +5,7 @@
 #ifndef FSVAE_ENCODER_H
 #define FSVAE_ENCODER_H
 
+#include "prior.h"
 #include "td_block.h"
 
 /* The first layer, which sees pixels. */
@@ -37,7 +38,7 @@ static inline void fsvae_pixel_patch(const fsvae_pixel_layer *layer, const uint8
 /* Rules E1 and L1 to L4. The image stands still, so a neuron's sum is added up once and then flows in at every step.
  *
  * patch: room for 9 x channels. trains: takes (size / 2) x (size / 2) x outputs, position-major. */
-static inline void fsvae_pixel_conv(const fsvae_pixel_layer *layer, const uint8_t *image, int16_t *patch,
+static FSVAE_OUT_OF_LINE void fsvae_pixel_conv(const fsvae_pixel_layer *layer, const uint8_t *image, int16_t *patch,
                                     fsvae_train *trains, const fsvae_watch *watch)
 {
     const uint32_t taps = 9u * layer->channels;
@@ -116,9 +117,9 @@ static inline void fsvae_td_conv_row(const fsvae_layer *layer, const fsvae_event
     }
 }
 
-/* A whole convolution, map to map. */
-static inline void fsvae_td_conv(const fsvae_layer *layer, const fsvae_train *in, const fsvae_event_ring *ring,
-                                 fsvae_train *out, const fsvae_watch *watch)
+/* A whole convolution, map to map. Not to be repeated for each layer: that would be kilobytes. */
+static FSVAE_OUT_OF_LINE void fsvae_td_conv(const fsvae_layer *layer, const fsvae_train *in,
+                                            const fsvae_event_ring *ring, fsvae_train *out, const fsvae_watch *watch)
 {
     uint32_t slots[3] = {0, 1, 2};
     for (uint32_t oy = 0; oy < layer->in_size / 2u; oy++) {
@@ -130,6 +131,18 @@ static inline void fsvae_td_conv(const fsvae_layer *layer, const fsvae_train *in
         slots[2] = slots[1];
         slots[1] = above;
     }
+}
+
+/* One step of a hidden layer of the posterior, its rows read where they lie. As fsvae_td_linear_step(), and not to be repeated
+ * for each layer either. */
+static FSVAE_OUT_OF_LINE void fsvae_posterior_step(const fsvae_layer *layer, fsvae_membrane *carried, const uint16_t *list,
+                                                   uint32_t count, uint8_t *fired, unsigned step,
+                                                   const fsvae_watch *watch)
+{
+    fsvae_cursor taps[FSVAE_MOST_STEP_TAPS];
+    uint16_t kept;
+    unsigned tap_count = fsvae_rows_in_place(layer, list, count, &kept, taps);
+    fsvae_td_linear_step(layer, carried, taps, tap_count, fired, step, watch);
 }
 
 /* Rule E4: the inputs of the posterior at a step, as events `scale` apart: of the image's spikes, then of z one step before.
