@@ -27,6 +27,7 @@ function boardView(board: Board, generatorVersion: string) {
     baud: board.link.baud,
     // A USB device beside it is the port's own business.
     uartAlone: memory !== null && board.link.kind === 'uart' && board.link.usb === null,
+    called: board.core.startsWith('wasm'),
     countsInstructions: board.counter === 'instructions',
     uart: board.link.uart && { ...board.link.uart, registers: hex(board.link.uart.registers) },
     usb: board.link.usb && { vendorId: hex(board.link.usb.vendorId), productId: hex(board.link.usb.productId) },
@@ -40,7 +41,7 @@ function boardView(board: Board, generatorVersion: string) {
   };
 }
 
-/** The fit answer for a board; undefined for the host, which has no memory to fill. */
+/** The fit answer for a board; undefined for one without memory to fill. */
 export function boardBudget(plan: Plan, board: Board): Budget | undefined {
   if (board.memory === null) return undefined;
   return budget(plan, {
