@@ -16,7 +16,7 @@ import type { Plan } from './plan/plan.js';
 import { boardBudget, makeProjectFiles } from './project-files.js';
 import { templatesWithPort } from './templates.js';
 
-export { boardBudget, planFor } from './project-files.js';
+export { boardBudget, boardHolds, modelSizes, type ModelSizes, planFor } from './project-files.js';
 
 export const GENERATOR_VERSION: string = (
   JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as { version: string }

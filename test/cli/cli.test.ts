@@ -176,7 +176,9 @@ describe('command line', function () {
       holds: 'mnist',
       emulator: 'rp2040js',
     });
-    expect(pico.formats).to.deep.equal(['bare']);
+    expect(pico.formats).to.deep.equal(['bare', 'plain', 'cmake', 'arduino', 'platformio', 'zephyr']);
+    expect(rows.find(({ name }) => name === 'esp32c3')!.formats).to.include('esp-idf');
+    expect(rows.filter(({ formats }) => (formats as string[]).includes('esp-idf'))).to.have.length(1);
     expect(pico.image).to.include({ model: 'mnist', basis: 'emulated' });
     // A part that the full-size model does not fit; a board of QEMU, which has no speed.
     expect(rows.find(({ name }) => name === 'nucleo-f446re')!.image).to.include({
@@ -185,7 +187,9 @@ describe('command line', function () {
     });
     expect(rows.find(({ name }) => name === 'riscv32-virt')!.image).to.equal(null);
     const text = run(['boards']).out;
-    expect(text).to.match(/\nrp2040 +cortex-m0plus +2048 KiB +264 KiB +rp2040js +\S+ +mnist \d+ ms +USB serial/);
+    expect(text).to.match(
+      /\nrp2040 +cortex-m0plus +2048 KiB +264 KiB +rp2040js +bare,plain,cmake\S+ +mnist \d+ ms +USB serial/,
+    );
     expect(text).to.match(/\nrp2350 +cortex-m33 .* mnist \d+ ms \*/);
   });
 
