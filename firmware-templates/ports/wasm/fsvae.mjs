@@ -1,9 +1,5 @@
-/** Instantiates fsvae.wasm, in Node or in a page. README.md, beside this file, shows how. */
+/** Instantiates fsvae.wasm, in Node or in a page. README.md, beside this file, shows how; fsvae.d.mts says what all of it means. */
 
-/**
- * @param {BufferSource} wasm the bytes of fsvae.wasm
- * @param {(bytes: Uint8Array) => void} write takes what the serial application sends, while receive() runs; images need none of it
- */
 export async function load(wasm, write = () => {}) {
   const view = (address, count) => new Uint8Array(memory.buffer, address, count);
   const port = {
@@ -18,13 +14,9 @@ export async function load(wasm, write = () => {}) {
   };
   return {
     channels: channels(),
-    /** Height and width in pixels. */
     imageSize: imageSize(),
-    /** Bytes of a latent: T runs of C bits, the first bit of a byte its lowest. */
     latentBytes: latentBytes(),
-    /** The image of a seed, a BigInt from 0 to 2^64 - 1: grey levels, channel by channel, row by row. */
     sample: (seed) => image(sample(seed)),
-    /** The image of a latent. */
     decode(latent) {
       if (latent.length !== latentBytes()) {
         throw new RangeError(`a latent of this model has ${latentBytes()} bytes, not ${latent.length}`);
@@ -32,7 +24,6 @@ export async function load(wasm, write = () => {}) {
       view(input(), latent.length).set(latent);
       return image(decode());
     },
-    /** Bytes for the serial application: any part of a frame, or several. */
     receive(bytes) {
       for (let at = 0; at < bytes.length; at += inputBytes()) {
         const part = bytes.subarray(at, at + inputBytes());
