@@ -163,6 +163,18 @@ describe('command line', function () {
     }
   });
 
+  it('writes a WebAssembly module with its loader, types and README, and draws with it', () => {
+    const { code, out } = run(['--board', 'wasm', '--model', 'tiny', '--out', 'module', '--json']);
+    expect(code).to.equal(0);
+    expect(JSON.parse(out)).to.include({ board: 'wasm', program: 'module/build/fsvae.wasm', uf2: null, bin: null });
+    for (const file of ['build/fsvae.wasm', 'port/fsvae.mjs', 'port/fsvae.d.mts', 'port/README.md']) {
+      expect(existsSync(join(folder, 'module', file)), file).to.equal(true);
+    }
+    const drawn = run(['simulate', '--board', 'wasm', '--model', 'tiny', '--images', '3', '--out', 'module']);
+    expect(drawn.code).to.equal(0);
+    expect(drawn.out).to.include('3 of 3 images bit-exact');
+  });
+
   it('lists the boards: what they are, and how long an image takes', () => {
     const { out, code } = run(['boards', '--json']);
     expect(code).to.equal(0);
