@@ -12,7 +12,7 @@ import { WASM_LOADER, WASM_PROGRAM, type WasmLoader, type WasmModel } from '../.
 import { decodeHello, encodeFrame, FrameDecoder, Request } from '../../harness/frame.js';
 import { startBoardProcess } from '../../harness/process.js';
 import { CHROMIUM } from '../playground/browser.js';
-import { shipped } from '../support/shipped.js';
+import { shipped, wholeTiny } from '../support/shipped.js';
 import { lastWords } from './board-processes.js';
 import { openWasmPage, type WasmPage } from './wasm-page.js';
 
@@ -77,6 +77,20 @@ describe('WebAssembly module', function () {
     other.sample(1n);
     model.sample(2n);
     expect(first).to.deep.equal(golden.sample(0n));
+  });
+
+  it('has an encoder only where the model has one, whose latents are the golden ones', async () => {
+    expect(model.encode).to.equal(undefined);
+    const whole = wholeTiny();
+    const project = join(folder, 'whole');
+    const build = await buildProject(writeProject(whole.plan, loadBoard('wasm'), project), { extraFlags: ['-Werror'] });
+    expect(build.diagnostics).to.equal('');
+    const encoding = await load(readFileSync(build.programPath));
+    for (const seed of SEEDS) {
+      const image = whole.golden.sample(seed);
+      expect(encoding.encode!(image, seed), `seed ${seed}`).to.deep.equal(whole.encoder.encode(image, seed));
+    }
+    expect(() => encoding.encode!(new Uint8Array(5), 0n)).to.throw(RangeError, 'bytes, not 5');
   });
 
   for (const [how, cut] of [

@@ -15,6 +15,13 @@ export interface Model {
    * @throws RangeError for one of another length
    */
   decode(latent: Uint8Array): Uint8Array;
+  /**
+   * A latent of an image, which decode() draws again; undefined where the model has no encoder.
+   *
+   * @param seed of the random choices
+   * @throws RangeError for an image of another size
+   */
+  encode?(image: Uint8Array, seed: bigint): Uint8Array;
   /** Bytes for the serial application: any part of a frame, or several. It has answered when this returns. */
   receive(bytes: Uint8Array): void;
 }

@@ -7,23 +7,32 @@ export async function load(wasm, write = () => {}) {
     nanoseconds: () => BigInt(Math.round(1e6 * performance.now())),
   };
   const { instance } = await WebAssembly.instantiate(wasm, { port });
-  const { memory, input, inputBytes, latentBytes, channels, imageSize, receive, sample, decode } = instance.exports;
-  const image = (address) => {
-    if (address === 0) throw new Error('the model refused to draw');
-    return view(address, channels() * imageSize() ** 2).slice();
+  const { memory, input, inputBytes, latentBytes, channels, imageSize, receive, sample, decode, encode } =
+    instance.exports;
+  const imageBytes = channels() * imageSize() ** 2;
+  const give = (bytes, count, what) => {
+    if (bytes.length !== count) throw new RangeError(`${what} of this model has ${count} bytes, not ${bytes.length}`);
+    view(input(), count).set(bytes);
+  };
+  const take = (address, count) => {
+    if (address === 0) throw new Error('the model refused its arguments');
+    return view(address, count).slice();
   };
   return {
     channels: channels(),
     imageSize: imageSize(),
     latentBytes: latentBytes(),
-    sample: (seed) => image(sample(seed)),
+    sample: (seed) => take(sample(seed), imageBytes),
     decode(latent) {
-      if (latent.length !== latentBytes()) {
-        throw new RangeError(`a latent of this model has ${latentBytes()} bytes, not ${latent.length}`);
-      }
-      view(input(), latent.length).set(latent);
-      return image(decode());
+      give(latent, latentBytes(), 'a latent');
+      return take(decode(), imageBytes);
     },
+    ...(encode && {
+      encode(image, seed) {
+        give(image, imageBytes, 'an image');
+        return take(encode(seed), latentBytes());
+      },
+    }),
     receive(bytes) {
       for (let at = 0; at < bytes.length; at += inputBytes()) {
         const part = bytes.subarray(at, at + inputBytes());

@@ -1,7 +1,7 @@
 /* A WebAssembly module under the serial application. fsvae.mjs, beside this file, instantiates it.
  *
  * Two ways in. receive() is the serial link: requests go in as bytes, and answers come out by the import write() before it returns.
- * sample() and decode() are the library alone, for whoever wants images. Each way has an arena of its own, so that one does not
+ * sample(), decode() and, of a model with an encoder, encode() are the library alone, for whoever wants images. Each way has an arena of its own, so that one does not
  * disturb what is kept for the other.
  *
  * Nothing is allocated and the memory never grows. The stack lies below all data: what overflows it is a trap. */
@@ -16,7 +16,8 @@
 #define EXPORT(name) __attribute__((export_name(name)))
 #define IMPORT(name) __attribute__((import_module("port"), import_name(name)))
 
-#define INPUT_BYTES (FSVAE_LATENT_BYTES > 4096 ? FSVAE_LATENT_BYTES : 4096)
+#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+#define INPUT_BYTES ((uint32_t)MAX_OF(MAX_OF(FSVAE_LATENT_BYTES, FSVAE_IMAGE_BYTES), 4096))
 
 IMPORT("write") void import_write(const uint8_t *bytes, size_t count);
 IMPORT("nanoseconds") uint64_t import_nanoseconds(void);
@@ -29,12 +30,15 @@ EXPORT("imageSize") uint32_t module_image_size(void);
 EXPORT("receive") void module_receive(uint32_t count);
 EXPORT("sample") const uint8_t *module_sample(uint64_t seed);
 EXPORT("decode") const uint8_t *module_decode(void);
+#if defined(FSVAE_ENCODER_LAYERS)
+EXPORT("encode") const uint8_t *module_encode(uint64_t seed);
+#endif
 
 static uint8_t input[INPUT_BYTES];
 static uint8_t image[FSVAE_IMAGE_BYTES];
 static uint64_t arena[((uint32_t)FSVAE_ARENA_BYTES + 7u) / 8u];
 
-/* Where a latent or received bytes are put before decode() or receive(). */
+/* Where a latent, an image or received bytes are put before decode(), encode() or receive(). */
 uint8_t *module_input(void)
 {
     return input;
@@ -77,6 +81,15 @@ const uint8_t *module_decode(void)
 {
     return fsvae_decode(arena, sizeof arena, input, image, NULL) == FSVAE_OK ? image : NULL;
 }
+
+#if defined(FSVAE_ENCODER_LAYERS)
+/* The latent of the image that lies at the start of the input; FSVAE_LATENT_BYTES, overwritten by the next one. */
+const uint8_t *module_encode(uint64_t seed)
+{
+    static uint8_t latent[FSVAE_LATENT_BYTES];
+    return fsvae_encode(arena, sizeof arena, input, seed, latent, NULL) == FSVAE_OK ? latent : NULL;
+}
+#endif
 
 void port_init(void)
 {
