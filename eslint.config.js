@@ -15,6 +15,11 @@ export default tseslint.config(
     },
   },
   {
+    // The loader of a WebAssembly module, which Node and browsers both run.
+    files: ['firmware-templates/**/*.mjs'],
+    languageOptions: { globals: { WebAssembly: 'readonly', performance: 'readonly' } },
+  },
+  {
     // mocha loads its reporter by require().
     files: ['**/*.cjs'],
     languageOptions: {

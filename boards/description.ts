@@ -119,12 +119,12 @@ const schema = z
       /** What the board's own USB device calls itself; null where it has none. */
       usb: z.strictObject({ vendorId: usbId, productId: usbId }).nullable().default(null),
     }),
-    /** Forms in which a program can be laid out for the board. */
+    /** Project formats (docs/project-formats.md) whose build systems know the board. */
     formats: z
       .array(z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be the name of a format'))
       .min(1)
       .max(8)
-      .default(['bare']),
+      .default(['bare', 'plain']),
     /** null: nothing but an ELF file is made. */
     uf2: z.strictObject({ familyId: address }).nullable(),
     /** Second-stage boot code that the chip's ROM checks: the port's source file for it. null: none. */

@@ -1,5 +1,6 @@
 /** Opens what images are drawn by: a port, the emulator, or the host program; and makes sure it runs the right model. */
 
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Build } from '../codegen/project.js';
 import { GENERATOR_VERSION } from '../codegen/project.js';
@@ -21,13 +22,16 @@ import { wordBytes } from '../runtime-ts/words.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import type { LoadedModel } from './load-model.js';
 
+function script(name: string): string {
+  return fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
+}
+
 /**
  * The process that emulates a board, with its arguments.
  *
  * @throws FsvaeError `usage` for a board without an emulator; `toolchain` when the emulator is not installed
  */
 function emulatorCommand(board: Board, build: Build, waits: boolean): string[] {
-  const script = (name: string): string => fileURLToPath(new URL(`../emulator/${name}.js`, import.meta.url));
   if (board.emulator === 'qemu') {
     requireQemu(qemuFor(board.core));
     return [script('qemu-process'), board.core, board.machine!, build.programPath];
@@ -183,11 +187,14 @@ async function damageOf(client: BoardClient, constants: readonly ExpectedConstan
 }
 
 /**
- * Starts a build that needs no hardware: in its emulator, or as a program of this machine.
+ * Starts a build that needs no hardware: in its emulator, in Node, or as a program of this machine.
  *
  * @param waits an emulated RP2040 counts waits for flash too
  */
 export function startBoard(board: Board, build: Build, waits = false): Promise<BoardProcess> {
+  if (board.core.startsWith('wasm')) {
+    return startBoardProcess(process.execPath, [script('wasm-process'), dirname(dirname(build.programPath))]);
+  }
   return board.memory === null
     ? startBoardProcess(build.programPath, [])
     : startBoardProcess(process.execPath, emulatorCommand(board, build, waits));

@@ -9,7 +9,7 @@ import { inLine } from '../runtime-ts/json-file.js';
 import type { IntegerModel } from '../runtime-ts/model.js';
 import { emitLibrary, type Files } from './emit/emit.js';
 import { copiedFiles, namesIn, renderTemplate, type Templates } from './emit/render.js';
-import { type Budget, budget } from './plan/budget.js';
+import { type BoardMemory, type Budget, budget, memoryUse, type PlanSizes, planSizes } from './plan/budget.js';
 import type { EncoderPlan } from './plan/encoder.js';
 import { makePlan, type Plan, type PlanOptions } from './plan/plan.js';
 
@@ -27,6 +27,7 @@ function boardView(board: Board, generatorVersion: string) {
     baud: board.link.baud,
     // A USB device beside it is the port's own business.
     uartAlone: memory !== null && board.link.kind === 'uart' && board.link.usb === null,
+    called: board.core.startsWith('wasm'),
     countsInstructions: board.counter === 'instructions',
     uart: board.link.uart && { ...board.link.uart, registers: hex(board.link.uart.registers) },
     usb: board.link.usb && { vendorId: hex(board.link.usb.vendorId), productId: hex(board.link.usb.productId) },
@@ -40,17 +41,46 @@ function boardView(board: Board, generatorVersion: string) {
   };
 }
 
-/** The fit answer for a board; undefined for the host, which has no memory to fill. */
+/** undefined for a board without memory to fill. */
+function boardMemory({ name, memory }: Board): BoardMemory | undefined {
+  if (memory === null) return undefined;
+  return {
+    name,
+    flashBytes: memory.flash.bytes,
+    ramBytes: memory.ram.bytes,
+    stackBytes: memory.stackBytes,
+    programFlashBytes: memory.program.flashBytes,
+    programRamBytes: memory.program.ramBytes,
+  };
+}
+
+/** The fit answer for a board; undefined for one without memory to fill. */
 export function boardBudget(plan: Plan, board: Board): Budget | undefined {
-  if (board.memory === null) return undefined;
-  return budget(plan, {
-    name: board.name,
-    flashBytes: board.memory.flash.bytes,
-    ramBytes: board.memory.ram.bytes,
-    stackBytes: board.memory.stackBytes,
-    programFlashBytes: board.memory.program.flashBytes,
-    programRamBytes: board.memory.program.ramBytes,
-  });
+  const memory = boardMemory(board);
+  return memory && budget(plan, memory);
+}
+
+/** What the two plans of a model take that planFor() chooses from. */
+export interface ModelSizes {
+  /** With the fastest kernels. */
+  readonly fast: PlanSizes;
+  /** With those that need least RAM. */
+  readonly small: PlanSizes;
+}
+
+export function modelSizes(model: IntegerModel, modelName: string): ModelSizes {
+  return {
+    fast: planSizes(planOnce(model, modelName, {})),
+    small: planSizes(planOnce(model, modelName, { arenaRoomBytes: 0 })),
+  };
+}
+
+/** Whether a board holds a model: what the fit answer says of the plan that planFor() chooses. */
+export function boardHolds({ fast, small }: ModelSizes, board: Board): boolean {
+  const memory = boardMemory(board);
+  if (memory === undefined) return true;
+  const use = memoryUse(fast, memory);
+  return (use.ram.left >= 0 ? use : memoryUse(small, memory)).fits;
 }
 
 /** Plans already made: the same for every board. */

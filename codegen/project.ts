@@ -16,7 +16,7 @@ import type { Plan } from './plan/plan.js';
 import { boardBudget, makeProjectFiles } from './project-files.js';
 import { templatesWithPort } from './templates.js';
 
-export { boardBudget, planFor } from './project-files.js';
+export { boardBudget, boardHolds, modelSizes, type ModelSizes, planFor } from './project-files.js';
 
 export const GENERATOR_VERSION: string = (
   JSON.parse(readFileSync(join(PACKAGE_ROOT, 'package.json'), 'utf8')) as { version: string }
@@ -28,8 +28,8 @@ export interface ProjectOptions {
 }
 
 function defaultWeights(board: Board): 'incbin' | 'array' {
-  // The assembler file uses ELF's section syntax, which macOS and Windows do not have for native programs.
-  return board.memory !== null || process.platform === 'linux' ? 'incbin' : 'array';
+  // The assembler file knows the sections of ELF and WebAssembly, not those of macOS's and Windows' native programs.
+  return board.core !== 'native' || process.platform === 'linux' ? 'incbin' : 'array';
 }
 
 /** All files of a project, by path in its folder. */
@@ -72,12 +72,17 @@ export interface BuildOptions {
 
 export interface Build {
   readonly toolchain: Toolchain;
-  /** The linked program: an ELF file, or for the host a program of its operating system. */
+  /** The linked program: an ELF file, a WebAssembly module, or for the host a program of its operating system. */
   readonly programPath: string;
-  /** undefined for the host. */
+  /** undefined for a board without memory. */
   readonly image: ImageFiles | undefined;
   /** What the compiler said; empty when silent. */
   readonly diagnostics: string;
+}
+
+function programName(board: Board): string {
+  if (board.memory !== null) return 'fsvae.elf';
+  return board.core.startsWith('wasm') ? 'fsvae.wasm' : 'fsvae';
 }
 
 /**
@@ -88,7 +93,7 @@ export interface Build {
 export async function buildProject(project: Project, options: BuildOptions = {}): Promise<Build> {
   const { board, folder, files } = project;
   const toolchain = findToolchain(board, options.compiler ?? 'auto');
-  const output = join(BUILD_FOLDER, board.memory === null ? 'fsvae' : 'fsvae.elf');
+  const output = join(BUILD_FOLDER, programName(board));
   const diagnostics = await compile({
     board,
     toolchain,

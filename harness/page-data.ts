@@ -16,6 +16,8 @@ export interface PageAbout {
   readonly boards: readonly Board[];
   /** The firmware in data/firmware.bin, for the emulated board; null where there is none. */
   readonly firmware: { readonly board: string; readonly flashUsed: number; readonly ramUsed: number } | null;
+  /** Whether there is a data/module.wasm: the model's C as a WebAssembly module. */
+  readonly module: boolean;
   /** The board that the server of this page is connected to: the port's path, and what to call it. Null: a static page. */
   readonly live: { readonly port: string; readonly title: string } | null;
 }
@@ -23,6 +25,7 @@ export interface PageAbout {
 export const ABOUT = 'data/about.json';
 export const MODEL = 'data/model.safetensors';
 export const FIRMWARE = 'data/firmware.bin';
+export const MODULE = 'data/module.wasm';
 /** Of a live page: what the board sends, as a response without end; and what is sent to it, as the body of a POST. */
 export const BOARD_OUT = 'board/out';
 export const BOARD_IN = 'board/in';

@@ -3,16 +3,13 @@
 import type { Command } from 'commander';
 import { type Board, boardText, listBoards } from '../../boards/board.js';
 import { imageTime } from '../../boards/image-time.js';
-import { boardBudget, planFor } from '../../codegen/project.js';
-import type { IntegerModel } from '../../runtime-ts/model.js';
-import { loadModel } from '../load-model.js';
+import { boardHolds } from '../../codegen/project.js';
+import { shippedSizes } from '../../codegen/shipped-sizes.js';
 import type { Output } from '../terminal.js';
 
-/** Models that come with the package; of a board's the first one that it holds is told. */
-const MODELS = ['mnist', 'mnist-small', 'tiny'];
-
-function describe(board: Board, models: readonly { name: string; model: IntegerModel }[]) {
-  const held = models.find(({ name, model }) => boardBudget(planFor(model, name, board), board)?.fits !== false);
+/** Of the models that come with the package, the largest that the board holds is told. */
+function describe(board: Board, models: ReturnType<typeof shippedSizes>) {
+  const held = Object.keys(models).find((name) => boardHolds(models[name], board));
   return {
     name: board.name,
     title: board.title,
@@ -23,8 +20,8 @@ function describe(board: Board, models: readonly { name: string; model: IntegerM
     link: board.link.text,
     formats: board.formats,
     emulator: board.emulator,
-    holds: held?.name ?? null,
-    image: (held && imageTime(board, held.name)) ?? null,
+    holds: held ?? null,
+    image: (held !== undefined && imageTime(board, held)) || null,
   };
 }
 
@@ -33,7 +30,7 @@ function boards(output: Output, name: string | undefined, flags: { json?: boolea
     output.say(boardText(name).trimEnd());
     return;
   }
-  const models = MODELS.map((name) => ({ name, model: loadModel({ model: name }).model }));
+  const models = shippedSizes();
   const rows = listBoards().map((board) => describe(board, models));
   if (flags.json === true) {
     output.json(rows);
@@ -44,13 +41,9 @@ function boards(output: Output, name: string | undefined, flags: { json?: boolea
     image === null
       ? '-'
       : `${image.model} ${Number((1000 * image.seconds).toPrecision(2))} ms${image.basis === 'predicted' ? ' *' : ''}`;
-  const say = (...cells: [string, string, string, string, string, string, string, string]): void => {
-    const widths = [18, 15, 10, 10, 11, 10, 22];
-    output.say(cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(''));
-  };
-  say('board', 'core', 'flash', 'RAM', 'emulator', 'formats', 'an image', 'link');
-  for (const row of rows) {
-    say(
+  const table = [
+    ['board', 'core', 'flash', 'RAM', 'emulator', 'formats', 'an image', 'link'],
+    ...rows.map((row) => [
       row.name,
       row.core,
       kib(row.flash),
@@ -59,15 +52,25 @@ function boards(output: Output, name: string | undefined, flags: { json?: boolea
       row.formats.join(','),
       time(row),
       row.link,
+    ]),
+  ];
+  const widths = table[0].map((_, i) => Math.max(...table.map((cells) => cells[i].length)) + 2);
+  for (const cells of table)
+    output.say(
+      cells
+        .map((cell, i) => cell.padEnd(widths[i]))
+        .join('')
+        .trimEnd(),
     );
-  }
   output.say('* instructions that QEMU counts for the core, at one a cycle of the clock, without waits for flash');
 }
 
 export function boardsCommand(program: Command, output: Output): void {
   program
     .command('boards')
-    .description('Lists the boards: core, memory, link, and how long an image takes; or prints the description of one.')
+    .description(
+      'Lists the boards: core, memory, project formats, link, and how long an image takes; or prints the description of one.',
+    )
     .argument('[name]', 'print the description of this board, for one of your own to begin with (docs/boards.md)')
     .option('--json', 'an array of objects on stdout')
     .action((name: string | undefined, flags: { json?: boolean }) => {

@@ -26,9 +26,24 @@ export const PROGRAM_FLASH_BYTES = 56 * 1024;
 /** What the encoder's kernels and requests add to the program: an upper bound over all compilers at -O2. */
 const ENCODER_PROGRAM_FLASH_BYTES = 14 * 1024;
 
+/** What a plan takes of any board: all that the fit answer asks of it. Bytes. */
+export interface PlanSizes {
+  readonly constantBytes: number;
+  readonly arenaBytes: number;
+  readonly imageBytes: number;
+  readonly latentBytes: number;
+  /** Constants of encoder and posterior; undefined: the plan has none. */
+  readonly encoderBytes?: number;
+}
+
+export function planSizes({ weights, arenaBytes, imageBytes, latentBytes, encoder }: Plan): PlanSizes {
+  const sizes = { constantBytes: 4 * weights.words.length, arenaBytes, imageBytes, latentBytes };
+  return encoder === undefined ? sizes : { ...sizes, encoderBytes: 4 * encoder.weights.words.length };
+}
+
 /** Bytes of the application's frame buffer, as app.c sizes it. */
-function frameBytes(plan: Plan): number {
-  return Math.max(plan.imageBytes + 16, plan.latentBytes, 4096 + 16);
+function frameBytes({ imageBytes, latentBytes }: PlanSizes): number {
+  return Math.max(imageBytes + 16, latentBytes, 4096 + 16);
 }
 
 export interface BudgetLine {
@@ -44,11 +59,15 @@ export interface MemoryBudget {
   readonly left: number;
 }
 
-export interface Budget {
-  readonly board: string;
+/** What of a board's memory is used, and for what. */
+export interface MemoryUse {
   readonly flash: MemoryBudget;
   readonly ram: MemoryBudget;
   readonly fits: boolean;
+}
+
+export interface Budget extends MemoryUse {
+  readonly board: string;
   /** What would make it fit, most useful first; empty when it fits. */
   readonly remedies: readonly string[];
 }
@@ -121,36 +140,42 @@ function ramRemedies(plan: Plan): string[] {
   ];
 }
 
-/** Adds up a plan for a board, before anything is compiled. */
-export function budget(plan: Plan, board: BoardMemory): Budget {
-  const { encoder } = plan;
+/** Adds up what a plan takes, for a board. */
+export function memoryUse(sizes: PlanSizes, board: BoardMemory): MemoryUse {
+  const { encoderBytes } = sizes;
   const flash = memoryBudget(
     [
-      { what: 'weights and constants', bytes: 4 * plan.weights.words.length },
-      ...(encoder === undefined ? [] : [{ what: 'encoder and posterior', bytes: 4 * encoder.weights.words.length }]),
+      { what: 'weights and constants', bytes: sizes.constantBytes },
+      ...(encoderBytes === undefined ? [] : [{ what: 'encoder and posterior', bytes: encoderBytes }]),
       {
         what: 'program (upper bound)',
-        bytes: board.programFlashBytes + (encoder === undefined ? 0 : ENCODER_PROGRAM_FLASH_BYTES),
+        bytes: board.programFlashBytes + (encoderBytes === undefined ? 0 : ENCODER_PROGRAM_FLASH_BYTES),
       },
     ],
     board.flashBytes,
   );
   const ram = memoryBudget(
     [
-      { what: 'arena', bytes: plan.arenaBytes },
-      { what: 'image', bytes: plan.imageBytes },
-      { what: 'serial frame', bytes: frameBytes(plan) },
-      ...(encoder === undefined ? [] : [{ what: 'latent', bytes: plan.latentBytes }]),
+      { what: 'arena', bytes: sizes.arenaBytes },
+      { what: 'image', bytes: sizes.imageBytes },
+      { what: 'serial frame', bytes: frameBytes(sizes) },
+      ...(encoderBytes === undefined ? [] : [{ what: 'latent', bytes: sizes.latentBytes }]),
       { what: 'stack', bytes: board.stackBytes },
       { what: 'program (upper bound)', bytes: board.programRamBytes },
     ],
     board.ramBytes,
   );
+  return { flash, ram, fits: flash.left >= 0 && ram.left >= 0 };
+}
+
+/** The fit answer for a plan and a board, before anything is compiled. */
+export function budget(plan: Plan, board: BoardMemory): Budget {
+  const { flash, ram, fits } = memoryUse(planSizes(plan), board);
   const remedies = [
     ...(flash.left < 0 ? flashRemedies(plan, -flash.left) : []),
     ...(ram.left < 0 ? ramRemedies(plan) : []),
   ];
-  return { board: board.name, flash, ram, fits: flash.left >= 0 && ram.left >= 0, remedies };
+  return { board: board.name, flash, ram, fits, remedies };
 }
 
 /** One line for an error: what does not fit, by how much, what to do. */

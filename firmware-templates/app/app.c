@@ -588,6 +588,40 @@ static void serve(const uint8_t *request, size_t length)
     answer_error(request, STATUS_UNKNOWN_REQUEST, "no such request in this protocol version");
 }
 
+static void take(fsvae_frame_decoder *decoder, uint8_t byte)
+{
+    switch (fsvae_frame_decoder_push(decoder, byte)) {
+    case FSVAE_FRAME_READY:
+        serve(decoder->bytes, decoder->length);
+        break;
+    case FSVAE_FRAME_BAD:
+        answer_bad_frame();
+        break;
+    case FSVAE_FRAME_QUERY:
+        answer_query();
+        break;
+    case FSVAE_FRAME_PENDING:
+        break;
+    }
+}
+
+#if defined(BOARD_CALLED)
+
+void app_receive(const uint8_t *bytes, size_t count)
+{
+    static fsvae_frame_decoder decoder; /* a frame may come in several calls */
+    size_t i;
+    if (decoder.bytes == NULL) {
+        port_init();
+        fsvae_frame_decoder_init(&decoder, buffer_bytes(), IMAGE_AT);
+    }
+    for (i = 0; i < count; i++) {
+        take(&decoder, bytes[i]);
+    }
+}
+
+#else
+
 int main(void)
 {
     fsvae_frame_decoder decoder;
@@ -599,18 +633,8 @@ int main(void)
             port_idle();
             continue;
         }
-        switch (fsvae_frame_decoder_push(&decoder, (uint8_t)byte)) {
-        case FSVAE_FRAME_READY:
-            serve(decoder.bytes, decoder.length);
-            break;
-        case FSVAE_FRAME_BAD:
-            answer_bad_frame();
-            break;
-        case FSVAE_FRAME_QUERY:
-            answer_query();
-            break;
-        case FSVAE_FRAME_PENDING:
-            break;
-        }
+        take(&decoder, (uint8_t)byte);
     }
 }
+
+#endif

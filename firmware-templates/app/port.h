@@ -1,6 +1,9 @@
 /* What a board gives the serial application. One implementation per board, in ports/BOARD/.
  *
- * Nothing here blocks except port_write(). Nothing allocates. */
+ * Nothing here blocks except port_write(). Nothing allocates.
+ *
+ * With BOARD_CALLED there is no main(), and port_read() and port_idle() are not asked for: a WebAssembly module cannot wait for
+ * bytes, it is called with them. */
 #ifndef FSVAE_PORT_H
 #define FSVAE_PORT_H
 
@@ -43,5 +46,9 @@ const fsvae_team *port_team(void);
 
 /* Restarts the application, or (to_boot_loader != 0) enters the boot loader. Returns only where that is impossible. */
 void port_reset(int to_boot_loader);
+
+/* What the application gives a port with BOARD_CALLED: it takes received bytes and answers each request that they end,
+ * before it returns. The first call is the start-up. */
+void app_receive(const uint8_t *bytes, size_t count);
 
 #endif

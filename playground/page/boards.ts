@@ -1,9 +1,10 @@
-/** Links to boards: the emulated one, one at a serial port of this machine, one behind the server of this page. */
+/** Links to boards: the emulated one, the C in this browser, one at a serial port of this machine, one behind the server of this page. */
 
 import type { ByteTransport } from '../../harness/transport.js';
 import { BOARD_IN, BOARD_OUT } from '../../harness/page-data.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import type { BoardEvent, BoardMethods } from '../workers/board.js';
+import type { ModuleMethods } from '../workers/module.js';
 import { WorkerLink } from './worker-link.js';
 
 /** What all links have: who listens, and that the end is told once. */
@@ -84,6 +85,31 @@ export class EmulatedBoard extends Link {
 
   start(firmware: Uint8Array, flashBytes: number): Promise<void> {
     return this.worker.call('start', { firmware, flashBytes });
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.worker.call('send', bytes);
+  }
+
+  protected async end(): Promise<void> {
+    this.worker.end();
+  }
+}
+
+/** The model's C, compiled to WebAssembly. */
+export class ModuleBoard extends Link {
+  readonly name = 'the WebAssembly module';
+  private readonly worker = new WorkerLink<ModuleMethods, Uint8Array>(
+    new Worker(new URL('../workers/module.ts', import.meta.url), { type: 'module' }),
+  );
+
+  constructor() {
+    super();
+    this.worker.onEvent = (bytes) => this.received(bytes);
+  }
+
+  start(wasm: Uint8Array): Promise<void> {
+    return this.worker.call('start', wasm);
   }
 
   write(bytes: Uint8Array): Promise<void> {

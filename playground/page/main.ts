@@ -7,11 +7,11 @@ import { checkIdentity } from '../../harness/identity.js';
 import { SerialTarget } from '../../harness/serial-target.js';
 import { arenaMap, CHART_STYLE, PALETTE, rasterChart, rateChart, whole } from '../../report/charts.js';
 import { cycleChart, memoryBars } from '../../report/html.js';
-import { ABOUT, FIRMWARE, MODEL, type PageAbout } from '../../harness/page-data.js';
+import { ABOUT, FIRMWARE, MODEL, MODULE, type PageAbout } from '../../harness/page-data.js';
 import type { Summary } from '../../report/summary.js';
 import type { GoldenMethods, LoadedGolden, Observation } from '../workers/golden.js';
 import type { ModelMethods } from '../workers/models.js';
-import { EmulatedBoard, type Link, SerialBoard, ServedBoard, webSerial } from './boards.js';
+import { EmulatedBoard, type Link, ModuleBoard, SerialBoard, ServedBoard, webSerial } from './boards.js';
 import { compare, type Verdict } from './comparison.js';
 import { paint } from './pictures.js';
 import { parseSeed, seedAfter } from './seed.js';
@@ -76,6 +76,8 @@ interface Connected {
   readonly target: SerialTarget;
   readonly title: string;
   readonly core: string;
+  /** What it counts is time, not cycles. */
+  readonly countsNanoseconds: boolean;
 }
 
 let about: PageAbout;
@@ -193,7 +195,7 @@ async function drawAndCompare(board: Connected, of: bigint): Promise<void> {
     paint(ui.board, image, shape(), `${board.title}, seed ${of}`);
     ui.board.classList.remove('drawing');
     imageCycles = Number(cycles);
-    ui.boardNote.textContent = timeText(of, imageCycles, board.target.cyclesPerSecond);
+    ui.boardNote.textContent = timeText(of, imageCycles, board);
     const expected = await observe(of);
     const judge = (trace?: Awaited<ReturnType<SerialTarget['trace']>>): Verdict => {
       const verdict = compare(of, expected, image, golden.config.imageSize, trace, golden.layerNames);
@@ -204,7 +206,7 @@ async function drawAndCompare(board: Connected, of: bigint): Promise<void> {
     let verdict = judge();
     const thumbnail = keepInGallery(of, image, verdict);
     const { cycles: byLayer } = await board.client.statistics();
-    measured = Array.from(byLayer, Number);
+    measured = board.countsNanoseconds ? undefined : Array.from(byLayer, Number);
     showCycles();
     // Tracing draws the image once more: not while the next one waits.
     if (running || wanted !== undefined) return;
@@ -229,7 +231,8 @@ function showCycles(): void {
   if (summary !== undefined) ui.cycles.innerHTML = cycleChart(summary.predicted, measured, connected?.core ?? '');
 }
 
-function timeText(of: bigint, cycles: number, cyclesPerSecond: number | undefined): string {
+function timeText(of: bigint, cycles: number, { countsNanoseconds, target: { cyclesPerSecond } }: Connected): string {
+  if (countsNanoseconds) return `seed ${of}, ${(cycles / 1e6).toFixed(1)} ms`;
   const time = cyclesPerSecond === undefined ? '' : `, ${(cycles / cyclesPerSecond).toFixed(3)} s by its own clock`;
   return `seed ${of}, ${whole(cycles)} cycles${time}`;
 }
@@ -363,8 +366,8 @@ async function connect(title: string, open: () => Promise<Link | undefined>, ans
     checkIdentity(hello, expected, client.name);
     const target = await SerialTarget.of(client);
     if (mine !== connection) return;
-    const core = about.boards.find(({ name }) => name === hello.board)?.core ?? '';
-    connected = { client, target, title, core };
+    const known = about.boards.find(({ name }) => name === hello.board);
+    connected = { client, target, title, core: known?.core ?? '', countsNanoseconds: known?.clockHz === 0 };
     void transport.gone.then(() => {
       if (mine !== connection) return;
       connected = undefined;
@@ -400,8 +403,18 @@ function connectEmulated(): Promise<void> {
   );
 }
 
+function connectModule(): Promise<void> {
+  return connect('Generated C in this browser', async () => {
+    const board = new ModuleBoard();
+    await board.start(await fetchBytes(MODULE));
+    return board;
+  });
+}
+
 function connectChosen(): Promise<void> {
   switch (ui.target.value) {
+    case 'module':
+      return connectModule();
     case 'live': {
       const { port, title } = about.live!;
       return connect(title, () => ServedBoard.open(port), HELLO_MS);
@@ -418,6 +431,7 @@ function listTargets(): void {
   const options: [value: string, text: string, enabled: boolean][] = [
     ...(about.live === null ? [] : ([['live', about.live.title, true]] as [string, string, boolean][])),
     ...(firmware === undefined ? [] : ([['emulated', 'Emulated Pico', true]] as [string, string, boolean][])),
+    ...(about.module ? ([['module', 'Generated C in this browser', true]] as [string, string, boolean][]) : []),
     ['serial', serial ? 'A board at a serial port…' : 'Serial port (needs Web Serial)', serial],
   ];
   ui.target.replaceChildren(

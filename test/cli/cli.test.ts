@@ -163,6 +163,18 @@ describe('command line', function () {
     }
   });
 
+  it('writes a WebAssembly module with its loader, types and README, and draws with it', () => {
+    const { code, out } = run(['--board', 'wasm', '--model', 'tiny', '--out', 'module', '--json']);
+    expect(code).to.equal(0);
+    expect(JSON.parse(out)).to.include({ board: 'wasm', program: 'module/build/fsvae.wasm', uf2: null, bin: null });
+    for (const file of ['build/fsvae.wasm', 'port/fsvae.mjs', 'port/fsvae.d.mts', 'port/README.md']) {
+      expect(existsSync(join(folder, 'module', file)), file).to.equal(true);
+    }
+    const drawn = run(['simulate', '--board', 'wasm', '--model', 'tiny', '--images', '3', '--out', 'module']);
+    expect(drawn.code).to.equal(0);
+    expect(drawn.out).to.include('3 of 3 images bit-exact');
+  });
+
   it('lists the boards: what they are, and how long an image takes', () => {
     const { out, code } = run(['boards', '--json']);
     expect(code).to.equal(0);
@@ -176,7 +188,9 @@ describe('command line', function () {
       holds: 'mnist',
       emulator: 'rp2040js',
     });
-    expect(pico.formats).to.deep.equal(['bare']);
+    expect(pico.formats).to.deep.equal(['bare', 'plain', 'cmake', 'arduino', 'platformio', 'zephyr']);
+    expect(rows.find(({ name }) => name === 'esp32c3')!.formats).to.include('esp-idf');
+    expect(rows.filter(({ formats }) => (formats as string[]).includes('esp-idf'))).to.have.length(1);
     expect(pico.image).to.include({ model: 'mnist', basis: 'emulated' });
     // A part that the full-size model does not fit; a board of QEMU, which has no speed.
     expect(rows.find(({ name }) => name === 'nucleo-f446re')!.image).to.include({
@@ -185,7 +199,9 @@ describe('command line', function () {
     });
     expect(rows.find(({ name }) => name === 'riscv32-virt')!.image).to.equal(null);
     const text = run(['boards']).out;
-    expect(text).to.match(/\nrp2040 +cortex-m0plus +2048 KiB +264 KiB +rp2040js +\S+ +mnist \d+ ms +USB serial/);
+    expect(text).to.match(
+      /\nrp2040 +cortex-m0plus +2048 KiB +264 KiB +rp2040js +bare,plain,cmake\S+ +mnist \d+ ms +USB serial/,
+    );
     expect(text).to.match(/\nrp2350 +cortex-m33 .* mnist \d+ ms \*/);
   });
 

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { expectedGoldens, readGolden } from '../support/goldens.js';
+import { SIZES_PATH } from '../../codegen/shipped-sizes.js';
+import { expectedGoldens, expectedSizes, readGolden } from '../support/goldens.js';
 
 describe('golden files', () => {
   let expected: Map<string, string>;
@@ -20,5 +22,10 @@ describe('golden files', () => {
       ).to.equal('');
       expect(stored.length, `${path} has more lines than today's text`).to.equal(today.length);
     }
+  });
+
+  it('and so are the sizes of the models, models/sizes.json', function () {
+    this.timeout(120_000);
+    expect(readFileSync(SIZES_PATH, 'utf8')).to.equal(expectedSizes());
   });
 });

@@ -12,13 +12,17 @@ import { expect } from 'chai';
 import { type Board, loadBoard } from '../../boards/board.js';
 import { expectedModel, openPort, startBuild } from '../../cli/targets.js';
 import { type CompilerChoice, findToolchain } from '../../codegen/image/toolchain.js';
-import { buildProject, writeProject } from '../../codegen/project.js';
+import { type Build, buildProject, writeProject } from '../../codegen/project.js';
+import { BoardClient } from '../../harness/client.js';
 import { GoldenTarget } from '../../harness/golden-target.js';
+import { SerialTarget } from '../../harness/serial-target.js';
 import type { Target } from '../../harness/target.js';
 import { verify } from '../../harness/verify.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
 import { squaredError } from '../../runtime-ts/golden-encoder.js';
 import { Pcg32 } from '../../runtime-ts/pcg32.js';
+import { openWasmPage } from '../emulator/wasm-page.js';
+import { CHROMIUM } from '../playground/browser.js';
 import { parseGoldenText } from '../support/golden-text.js';
 import { readGolden } from '../support/goldens.js';
 import { type Shipped, shipped, type ShippedId, type WholeModel, wholeTiny } from '../support/shipped.js';
@@ -30,13 +34,26 @@ interface TargetKind {
   /** undefined: it can be had. Else why not, in a few words. */
   readonly missing: () => string | undefined;
   readonly open: (model: Shipped) => Promise<Target>;
+  /** Ticks of its clock are longer than a row of a small model takes. */
+  readonly coarseClock?: true;
 }
+
+type Start = (board: Board, build: Build, folder: string, model: Shipped) => Promise<Target>;
+
+const startHere: Start = (board, build, _folder, { plan }) =>
+  startBuild(board, build, expectedModel(plan), () => undefined);
+
+const startInChromium: Start = async (_board, _build, folder) => {
+  const { transport } = await openWasmPage(folder);
+  return SerialTarget.of(new BoardClient(transport));
+};
 
 async function openBuild(
   board: Board,
   compiler: CompilerChoice,
   model: Shipped,
   flags: readonly string[] = [],
+  start = startHere,
 ): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), 'fsvae-conformance-'));
   try {
@@ -47,7 +64,7 @@ async function openBuild(
       expect(build.image.flashUsed).to.be.at.most(project.budget!.flash.used);
       expect(build.image.ramUsed).to.be.at.most(project.budget!.ram.used);
     }
-    const target = await startBuild(board, build, expectedModel(model.plan), () => undefined);
+    const target = await start(board, build, folder, model);
     const close = target.close.bind(target);
     target.close = async () => {
       await close();
@@ -125,6 +142,16 @@ const KINDS: readonly TargetKind[] = [
   built('netduinoplus2', 'zig', ['tiny']),
   built('riscv32-virt', 'gcc', ['tiny', 'tiny-int4', 'mnist']),
   built('riscv32-virt', 'zig', ['tiny', 'tiny-int4']),
+  built('wasm', 'zig', ['tiny', 'tiny-int4', 'mnist-small', 'mnist', 'mnist-int4']),
+  {
+    // The same module as above, loaded by a page.
+    name: 'wasm, in Chromium',
+    models: ['tiny', 'tiny-int4', 'mnist'],
+    missing: () => (CHROMIUM === undefined ? 'no Chromium here; name one in CHROMIUM' : undefined),
+    open: (model) => openBuild(loadBoard('wasm'), 'zig', model, [], startInChromium),
+    // A page is told the time to 0.1 ms.
+    coarseClock: true,
+  },
   {
     name: 'board',
     models: [(process.env.FSVAE_TEST_MODEL ?? 'mnist') as ShippedId],
@@ -259,7 +286,8 @@ function encoderConformance(kind: TargetKind, whole: () => WholeModel): void {
       expect(crc32(image)).to.equal(crc32(model.golden.sample(seed)));
     });
 
-    it('counts what each row costs, where it has a clock', async () => {
+    it('counts what each row costs, where it has a clock', async function () {
+      if (kind.coarseClock) this.skip();
       const { cycles } = await target.encoder!.encode(images[0], 0n);
       const rows = await target.encoder!.cycles?.();
       expect(rows === undefined).to.equal(cycles === undefined);

@@ -55,7 +55,15 @@ describe('playground', function () {
     const loaded = loadModel({ model: 'tiny' });
     const project = writeProject(planFor(loaded.model, loaded.name, board), board, join(folder, 'firmware'));
     const { image } = await buildProject(project);
-    const data = pageData({ loaded, firmware: { board: board.name, image: image! } });
+    const wasm = loadBoard('wasm');
+    const module = await buildProject(
+      writeProject(planFor(loaded.model, loaded.name, wasm), wasm, join(folder, 'module')),
+    );
+    const data = pageData({
+      loaded,
+      firmware: { board: board.name, image: image! },
+      module: readFileSync(module.programPath),
+    });
     host = await staticHost(join(PACKAGE_ROOT, 'dist-playground'), data);
     browser = await launch();
   });
@@ -87,6 +95,18 @@ describe('playground', function () {
     for (const name of golden.layerNames.slice(1)) {
       await page.locator('#rates').getByRole('rowheader', { name, exact: true }).waitFor();
     }
+  });
+
+  it('draws with the generated C in the browser itself, and compares every bit', async () => {
+    const page = await openPage(`${host.url}#6`);
+    await verdict(page, 'Bit-exact', /seed 6/);
+    await page.locator('#target').selectOption('Generated C in this browser');
+    await page.getByText(/^seed 6, \d+\.\d ms$/).waitFor();
+    await verdict(page, 'Bit-exact', ALL_PIXELS, /digests over [\d,]+ spikes equal/);
+    expect(await pixels(page, 'board')).to.deep.equal(Array.from(golden.sample(6n)));
+    await page.getByRole('button', { name: 'Next seed' }).click();
+    await verdict(page, 'Bit-exact', /seed 7/, /digests over/);
+    expect(await pixels(page, 'board')).to.deep.equal(Array.from(golden.sample(7n)));
   });
 
   it('works by keyboard alone: seed, drawing, steps', async () => {

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { emitLibrary } from '../../codegen/emit/emit.js';
 import { packageTemplates } from '../../codegen/templates.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
+import { modelSizes } from '../../codegen/project.js';
 import { goldenEncoderText, goldenText } from './golden-text.js';
-import { shipped, SHIPPED_IDS, wholeTiny } from './shipped.js';
+import { shipped, SHIPPED_IDS, type ShippedId, wholeTiny } from './shipped.js';
 
 export const GOLDEN_FOLDER = join(PACKAGE_ROOT, 'test/golden');
 
@@ -29,6 +30,15 @@ export function expectedGoldens(): Map<string, string> {
   });
   for (const name of ['fsvae.h', 'fsvae.c']) files.set(`tiny/${name}`, library.get(name) as string);
   return files;
+}
+
+/** Text that belongs into models/sizes.json. */
+export function expectedSizes(): string {
+  const sizes = ['mnist', 'mnist-small', 'tiny'].map((id) => {
+    const { model } = shipped(id as ShippedId).golden;
+    return [id, modelSizes(model, id)];
+  });
+  return `${JSON.stringify(Object.fromEntries(sizes), undefined, 2)}\n`;
 }
 
 export function readGolden(path: string): string {

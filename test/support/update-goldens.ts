@@ -2,7 +2,8 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { expectedGoldens, GOLDEN_FOLDER } from './goldens.js';
+import { SIZES_PATH } from '../../codegen/shipped-sizes.js';
+import { expectedGoldens, expectedSizes, GOLDEN_FOLDER } from './goldens.js';
 
 for (const [path, text] of expectedGoldens()) {
   const target = join(GOLDEN_FOLDER, path);
@@ -10,3 +11,5 @@ for (const [path, text] of expectedGoldens()) {
   writeFileSync(target, text);
   process.stdout.write(`${path}\n`);
 }
+writeFileSync(SIZES_PATH, expectedSizes());
+process.stdout.write('models/sizes.json\n');
