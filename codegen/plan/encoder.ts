@@ -86,7 +86,7 @@ function buffers(encoder: IntegerEncoder, trainBytes: number, membraneBytes: num
   const add = (name: string, bytes: number, first: number, end = first): void => {
     requests.push({ name, bytes, first, last: end });
   };
-  add('patch', 9 * channels * 2, 0);
+  add('patch', 2 * 9 * channels * 2, 0); // for two processors
   convolutions.forEach((layer, i) => {
     if (i > 0) {
       add(`events_${i}`, ROWS_LISTED * layer.inSize * timeSteps * layer.inChannels * 2, i);

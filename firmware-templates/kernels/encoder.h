@@ -1,7 +1,8 @@
 /* What finds the latent of an image: its pixels' convolution and those of spikes (rules E1 and E2). Copied unchanged.
  *
  * Layer by layer, as in the decoder: a position's neurons run through all T steps while their membranes sit in registers, and
- * the event lists that they read serve every block of channels. */
+ * the event lists that they read serve every block of channels. Two processors share rows of pixels, and blocks of
+ * channels. */
 #ifndef FSVAE_ENCODER_H
 #define FSVAE_ENCODER_H
 
@@ -35,19 +36,29 @@ static inline void fsvae_pixel_patch(const fsvae_pixel_layer *layer, const uint8
     }
 }
 
-/* Rules E1 and L1 to L4. The image stands still, so a neuron's sum is added up once and then flows in at every step.
- *
- * patch: room for 9 x channels. trains: takes (size / 2) x (size / 2) x outputs, position-major. */
-static FSVAE_OUT_OF_LINE void fsvae_pixel_conv(const fsvae_pixel_layer *layer, const uint8_t *image, int16_t *patch,
-                                    fsvae_train *trains, const fsvae_watch *watch)
+typedef struct {
+    const fsvae_pixel_layer *layer;
+    const uint8_t *image;
+    int16_t *patch;
+    fsvae_train *trains;
+    const fsvae_watch *watch;
+} fsvae_pixel_job;
+
+/* Every `members`-th row of outputs from `member` on. */
+static FSVAE_OUT_OF_LINE void fsvae_pixel_rows(void *work, uint32_t member, uint32_t members)
 {
+    const fsvae_pixel_job *job = (const fsvae_pixel_job *)work;
+    const fsvae_pixel_layer *layer = job->layer;
+    fsvae_monitor *monitor = job->watch->monitor;
     const uint32_t taps = 9u * layer->channels;
-    const int probed = watch->monitor != NULL && watch->monitor->probe_layer == (int)layer->row;
-    uint32_t neuron = 0;
-    for (uint32_t oy = 0; oy < layer->size / 2u; oy++) {
-        for (uint32_t ox = 0; ox < layer->size / 2u; ox++) {
+    const uint32_t out_size = layer->size / 2u;
+    const int probed = monitor != NULL && monitor->probe_layer == (int)layer->row;
+    int16_t *patch = job->patch + member * taps;
+    for (uint32_t oy = member; oy < out_size; oy += members) {
+        uint32_t neuron = oy * out_size * layer->outputs;
+        for (uint32_t ox = 0; ox < out_size; ox++) {
             const int8_t *weight = layer->weights;
-            fsvae_pixel_patch(layer, image, oy, ox, patch);
+            fsvae_pixel_patch(layer, job->image, oy, ox, patch);
             for (uint32_t o = 0; o < layer->outputs; o++, neuron++) {
                 const int32_t threshold = layer->params[2u * o + 1u];
                 int32_t current = layer->params[2u * o];
@@ -61,14 +72,24 @@ static FSVAE_OUT_OF_LINE void fsvae_pixel_conv(const fsvae_pixel_layer *layer, c
                     const int fires = u > threshold;
                     train |= (uint32_t)fires << t;
                     carried = fires ? 0 : u;
-                    if (probed && watch->monitor->probe_step == (int)t) {
-                        fsvae_probe(watch->monitor, neuron, u, fires);
+                    if (probed && monitor->probe_step == (int)t) {
+                        fsvae_probe(monitor, neuron, u, fires);
                     }
                 }
-                trains[neuron] = (fsvae_train)train;
+                job->trains[neuron] = (fsvae_train)train;
             }
         }
     }
+}
+
+/* Rules E1 and L1 to L4. The image stands still, so a neuron's sum is added up once and then flows in at every step.
+ *
+ * patch: room for 2 x 9 x channels. trains: takes (size / 2) x (size / 2) x outputs, position-major. */
+static inline void fsvae_pixel_conv(const fsvae_pixel_layer *layer, const uint8_t *image, int16_t *patch,
+                                    fsvae_train *trains, const fsvae_watch *watch)
+{
+    fsvae_pixel_job job = {layer, image, patch, trains, watch};
+    fsvae_share(watch, fsvae_pixel_rows, &job);
 }
 
 /* Event lists of the three rows of the input map that meet in one row of outputs. */
@@ -88,31 +109,39 @@ static inline void fsvae_list_ring_row(const fsvae_layer *layer, const fsvae_tra
     }
 }
 
+typedef struct {
+    const fsvae_layer *layer;
+    const fsvae_event_ring *ring;
+    uint32_t slots[3]; /* where the rows 2 oy - 1, 2 oy and 2 oy + 1 are listed */
+    uint32_t oy;
+    fsvae_train *out;
+    const fsvae_watch *watch;
+} fsvae_conv_job;
+
 /* Rule E2, turned around: the output at (oy, ox) gathers from the inputs (2 oy + ky - 1, 2 ox + kx - 1), where they exist.
- * Block by block, so that the nine rows of a block's weights stay near while a row of outputs is computed.
- *
- * slots: where the rows 2 oy - 1, 2 oy and 2 oy + 1 are listed. */
-static inline void fsvae_td_conv_row(const fsvae_layer *layer, const fsvae_event_ring *ring, const uint32_t slots[3],
-                                     uint32_t oy, fsvae_train *out, const fsvae_watch *watch)
+ * Block by block, so that the nine rows of a block's weights stay near while a row of outputs is computed. */
+static FSVAE_OUT_OF_LINE void fsvae_td_conv_blocks(void *work, uint32_t member, uint32_t members)
 {
+    const fsvae_conv_job *job = (const fsvae_conv_job *)work;
+    const fsvae_layer *layer = job->layer;
     const uint32_t tap_words = layer->inputs * fsvae_row_words(layer);
     const uint32_t out_size = layer->in_size / 2u;
-    for (uint32_t block = 0; block < fsvae_blocks(layer); block++) {
+    for (uint32_t block = member; block < fsvae_blocks(layer); block += members) {
         const uint32_t *weights = layer->weights + block * 9u * tap_words;
         for (uint32_t ox = 0; ox < out_size; ox++) {
-            const uint32_t neuron = (oy * out_size + ox) * layer->outputs + block * FSVAE_BLOCK;
+            const uint32_t neuron = (job->oy * out_size + ox) * layer->outputs + block * FSVAE_BLOCK;
             fsvae_cursor taps[FSVAE_MOST_TAPS];
             unsigned count = 0;
-            for (uint32_t ky = oy == 0u ? 1u : 0u; ky < 3u; ky++) {
+            for (uint32_t ky = job->oy == 0u ? 1u : 0u; ky < 3u; ky++) {
                 for (uint32_t kx = ox == 0u ? 1u : 0u; kx < 3u; kx++) {
-                    const uint32_t position = slots[ky] * layer->in_size + 2u * ox + kx - 1u;
+                    const uint32_t position = job->slots[ky] * layer->in_size + 2u * ox + kx - 1u;
                     taps[count].rows = weights + (ky * 3u + kx) * tap_words;
-                    taps[count].list = ring->list + position * FSVAE_TIME_STEPS * layer->inputs;
-                    taps[count].count = ring->count + position * FSVAE_TIME_STEPS;
+                    taps[count].list = job->ring->list + position * FSVAE_TIME_STEPS * layer->inputs;
+                    taps[count].count = job->ring->count + position * FSVAE_TIME_STEPS;
                     count++;
                 }
             }
-            fsvae_td_block(layer, block, taps, count, out + neuron, neuron, watch);
+            fsvae_td_block(layer, block, taps, count, job->out + neuron, neuron, job->watch);
         }
     }
 }
@@ -121,15 +150,15 @@ static inline void fsvae_td_conv_row(const fsvae_layer *layer, const fsvae_event
 static FSVAE_OUT_OF_LINE void fsvae_td_conv(const fsvae_layer *layer, const fsvae_train *in,
                                             const fsvae_event_ring *ring, fsvae_train *out, const fsvae_watch *watch)
 {
-    uint32_t slots[3] = {0, 1, 2};
-    for (uint32_t oy = 0; oy < layer->in_size / 2u; oy++) {
-        const uint32_t above = slots[0];
-        fsvae_list_ring_row(layer, in, 2u * oy, slots[1], ring);
-        fsvae_list_ring_row(layer, in, 2u * oy + 1u, slots[2], ring);
-        fsvae_td_conv_row(layer, ring, slots, oy, out, watch);
-        slots[0] = slots[2]; /* the lowest row is the next one's highest */
-        slots[2] = slots[1];
-        slots[1] = above;
+    fsvae_conv_job job = {layer, ring, {0, 1, 2}, 0, out, watch};
+    for (; job.oy < layer->in_size / 2u; job.oy++) {
+        const uint32_t above = job.slots[0];
+        fsvae_list_ring_row(layer, in, 2u * job.oy, job.slots[1], ring);
+        fsvae_list_ring_row(layer, in, 2u * job.oy + 1u, job.slots[2], ring);
+        fsvae_share(watch, fsvae_td_conv_blocks, &job);
+        job.slots[0] = job.slots[2]; /* the lowest row is the next one's highest */
+        job.slots[2] = job.slots[1];
+        job.slots[1] = above;
     }
 }
 

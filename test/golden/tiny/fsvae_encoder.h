@@ -137,7 +137,7 @@ static const fsvae_lazy_layer posterior_layers_2 = {
 
 /* Where each buffer lies in the arena, which the generator does not use meanwhile. */
 enum {
-    ENCODER_PATCH = 0, /* 18 bytes, encoder.0 */
+    ENCODER_PATCH = 0, /* 36 bytes, encoder.0 */
     ENCODER_MAP_0 = 720, /* 160 bytes, encoder.0, encoder.1 */
     ENCODER_EVENTS_1 = 0, /* 720 bytes, encoder.1 */
     ENCODER_COUNT_1 = 880, /* 144 bytes, encoder.1 */
@@ -222,21 +222,11 @@ static void run_posterior(uint8_t *arena, uint64_t seed, uint8_t *latent, fsvae_
     for (unsigned t = 0; t < FSVAE_TIME_STEPS; t++) {
         uint16_t *inputs = history + t * posterior_layers_2.inputs; /* of the last layer at this step */
         uint32_t count = fsvae_list_posterior(seen, FSVAE_LATENT_CHANNELS, t, z_events, z_count, 8, ENCODER_AT(uint16_t, INPUTS));
-        {
-            fsvae_cursor taps[FSVAE_MOST_STEP_TAPS];
-            uint16_t kept;
-            unsigned tap_count = fsvae_rows_in_place(&posterior_layers_0, ENCODER_AT(uint16_t, INPUTS), count, &kept, taps);
-            fsvae_td_linear_step(&posterior_layers_0, ENCODER_AT(fsvae_membrane, HIDDEN_0_MEMBRANE), taps, tap_count, fired, t, watch);
-        }
+        fsvae_posterior_step(&posterior_layers_0, ENCODER_AT(fsvae_membrane, HIDDEN_0_MEMBRANE), ENCODER_AT(uint16_t, INPUTS), count, fired, t, watch);
         count = fsvae_list_fired(fired, posterior_layers_0.outputs, 8, 0, ENCODER_AT(uint16_t, HIDDEN_0_EVENTS));
         trace_step(watch, 4, t, fired, posterior_layers_0.outputs, count);
         fsvae_lap(watch, 4);
-        {
-            fsvae_cursor taps[FSVAE_MOST_STEP_TAPS];
-            uint16_t kept;
-            unsigned tap_count = fsvae_rows_in_place(&posterior_layers_1, ENCODER_AT(uint16_t, HIDDEN_0_EVENTS), count, &kept, taps);
-            fsvae_td_linear_step(&posterior_layers_1, ENCODER_AT(fsvae_membrane, HIDDEN_1_MEMBRANE), taps, tap_count, fired, t, watch);
-        }
+        fsvae_posterior_step(&posterior_layers_1, ENCODER_AT(fsvae_membrane, HIDDEN_1_MEMBRANE), ENCODER_AT(uint16_t, HIDDEN_0_EVENTS), count, fired, t, watch);
         count = fsvae_list_fired(fired, posterior_layers_1.outputs, 1, 0, inputs);
         trace_step(watch, 5, t, fired, posterior_layers_1.outputs, count);
         fsvae_lap(watch, 5);
