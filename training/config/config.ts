@@ -253,11 +253,20 @@ export function readConfig(path: string): NetworkConfig {
 /** Fields that only this trainer has. training/pytorch refuses other values than their defaults. */
 const OF_THIS_TRAINER = ['quantization', 'shards'];
 
-/** What training/config/schema.json holds: the fields, defaults and limits for readers in other languages. */
-export function configJsonSchema(): Record<string, unknown> {
-  const { properties, ...rest } = z.toJSONSchema(fsvae, { io: 'input' });
-  const shared = Object.entries(properties ?? {}).filter(([name]) => !OF_THIS_TRAINER.includes(name));
-  return { ...rest, properties: Object.fromEntries(shared) };
+function jsonSchemaOf(schema: (typeof SCHEMAS)[NetworkKind]): Record<string, unknown> {
+  const { type, additionalProperties, required, properties = {} } = z.toJSONSchema(schema, { io: 'input' });
+  const shared = Object.entries(properties).filter(([name]) => !OF_THIS_TRAINER.includes(name));
+  const needed = required === undefined ? {} : { required };
+  return { type, additionalProperties, ...needed, properties: Object.fromEntries(shared) };
+}
+
+/** What training/config/schema.json holds: by kind the fields, defaults and limits, for readers in other languages. */
+export function configJsonSchema() {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    oneOf: Object.keys(SCHEMAS).map((kind) => ({ $ref: `#/$defs/${kind}` })),
+    $defs: Object.fromEntries(Object.entries(SCHEMAS).map(([kind, schema]) => [kind, jsonSchemaOf(schema)])),
+  };
 }
 
 /** T of an epoch, counted from 0. */

@@ -10,7 +10,7 @@ from errors import FsvaeError
 
 _SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "config", "schema.json")
 
-# Fields that only the TypeScript trainer can give another value than this.
+# Fields of an FSVAE that only the TypeScript trainer can give another value than this.
 _ELSEWHERE = {"quantization": None, "shards": 1}
 
 
@@ -70,7 +70,7 @@ def _across_fields(config, problems):
         problems.append(f"model.imageSize: must be a multiple of {step}: each of {len(model['hiddenChannels'])} hidden layers halves it")
     if model["channels"] == 2:
         problems.append("model.channels: must be 1 or 3")
-    for i, stage in enumerate(config["curriculum"]):
+    for i, stage in enumerate(config.get("curriculum", [])):
         if stage["until"] <= before:
             problems.append(f"curriculum.{i}.until: must be above the one before")
         if stage["timeSteps"] > model["timeSteps"]:
@@ -81,16 +81,19 @@ def _across_fields(config, problems):
 def parse_config(value, source):
     """@raises FsvaeError `input`, one line: every field that is out of range, with its limits."""
     with open(_SCHEMA) as file:
-        schema = json.load(file)
+        schemas = json.load(file)["$defs"]
+    kind = str(value.get("kind", "fsvae")) if isinstance(value, dict) else "fsvae"
+    if kind not in schemas:
+        raise FsvaeError("input", f"{source}: kind: must be one of {', '.join(schemas)}; docs/training.md lists the fields")
     problems = []
-    if isinstance(value, dict):
+    if isinstance(value, dict) and kind == "fsvae":
         for field, default in _ELSEWHERE.items():
             if value.get(field, default) != default:
                 problems.append(f"{field}: is for fsvae-codegen train alone, leave it out here")
         value = {field: inner for field, inner in value.items() if field not in _ELSEWHERE}
-    config = _check(value, schema, [], problems)
+    config = _check(value, schemas[kind], [], problems)
     if not problems:
-        config.update(_ELSEWHERE)
+        config.update(_ELSEWHERE if kind == "fsvae" else {})
         _across_fields(config, problems)
     if problems:
         raise FsvaeError("input", f"{source}: {'; '.join(problems)}; docs/training.md lists the fields")
@@ -109,7 +112,7 @@ def read_config(path):
 
 
 def time_steps_of(config, epoch):
-    """T of an epoch, counted from 0."""
+    """T of an FSVAE's epoch, counted from 0."""
     stages = (stage["timeSteps"] for stage in config["curriculum"] if epoch < stage["until"])
     return next(stages, config["model"]["timeSteps"])
 

@@ -10,8 +10,10 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 import philox
+from config import time_steps_of
 from neurons import EPSILON, MOMENTUM, Neuron, SpikingFunction, lif, weighted_time_sum
 from synapses import convolution, linear, transposed_convolution
+from weights import initialize
 
 # Scheduled sampling compares the mean of the k outputs, plus a little noise that settles ties, with one half.
 NOISE = 1e-3
@@ -135,6 +137,7 @@ class Fsvae(nn.Module):
         shape, neuron = config["model"], Neuron.of(config["neuron"])
         hidden, c, k = shape["hiddenChannels"], shape["latentChannels"], shape["choices"]
         self.k, self.c, self.side = k, c, shape["imageSize"] >> len(hidden)
+        self.config = config
         self.product, self.kind, self.cost = product, config["loss"]["distance"], config["loss"]["spikeCost"]
         bottom = hidden[-1] * self.side**2
         widths = [shape["channels"], *hidden]
@@ -156,16 +159,19 @@ class Fsvae(nn.Module):
         self.membrane_output_layer = Coefficients(shape["timeSteps"])
 
     def initialize(self, seed):
-        """First weights: uniform within 1 / sqrt(fan-in), PyTorch's default, from sequences of the seed."""
-        with torch.no_grad():
-            for index, (name, parameter) in enumerate(self.named_parameters()):
-                if ".bn." in name:
-                    continue
-                if name.endswith(".weight"):
-                    # As PyTorch counts it, the weight's second size, also in transposed convolutions.
-                    bound = 1 / np.sqrt(parameter[0].numel())
-                values = bound * (2 * philox.uniform(seed, "weights", index, parameter.numel()) - 1)
-                parameter.copy_(torch.from_numpy(values).view(parameter.shape))
+        initialize(self, seed, BatchNorm)
+
+    def step(self, images, epoch, step):
+        """Losses of a training step, epoch and step counted from 0: what forward gives, and timeSteps."""
+        steps = time_steps_of(self.config, epoch)
+        draws = Draws(self.config, epoch, step, len(images), steps)
+        return {**self(images, draws, steps), "timeSteps": steps}
+
+    def suspects(self):
+        """Names of what may not be finite, in order, and the numbers that show it."""
+        for name, module in self.named_modules():
+            if isinstance(module, SpikingLayer):
+                yield f"the currents of {name}", module.bn.running_var
 
     def generator(self):
         """Layers that a device runs, by name."""

@@ -1,4 +1,4 @@
-"""Trains an FSVAE with PyTorch, on a processor or a GPU; docs/pytorch.md. The same run as `fsvae-codegen train`, faster."""
+"""Trains an FSVAE, or a network without spikes, with PyTorch, on a processor or a GPU; docs/pytorch.md. The same run as `fsvae-codegen train`, faster."""
 
 import os
 import sys
@@ -18,9 +18,9 @@ import torch
 
 import data
 from checkpoint import encode_network, encode_run, load_network, read_network, restore_run, write_whole
-from config import changed_fields, read_config, time_steps_of
+from config import changed_fields, read_config
 from errors import FsvaeError, run
-from model import Draws, Fsvae, SpikingLayer
+from networks import create_network
 
 SAVE_EVERY_S = 120
 
@@ -41,7 +41,7 @@ class Run:
         self.fingerprint = data.fingerprint(images)
         self.steps_per_epoch = len(images) // config["batchSize"]
         self.total_steps = self.steps_per_epoch * config["epochs"]
-        self.network = Fsvae(config, torch.bfloat16 if arguments.bf16 else torch.float32)
+        self.network = create_network(config, self.steps_per_epoch, torch.bfloat16 if arguments.bf16 else torch.float32)
         self.network.initialize(config["seed"])
         self.network.to(self.device)
         settings = config["optimizer"]
@@ -87,18 +87,16 @@ class Run:
     def step(self):
         """One step, and the position after it. -> what the log says of it."""
         step, epoch, step_of_epoch = (self.position[key] for key in ("step", "epoch", "stepOfEpoch"))
-        steps = time_steps_of(self.config, epoch)
         images = self.batch(epoch, step_of_epoch, step)
-        draws = Draws(self.config, epoch, step, len(images), steps)
         self.network.train()
         self.optimizer.zero_grad()
-        losses = self.network(images, draws, steps)
+        losses = self.network.step(images, epoch, step)
         losses["loss"].backward()
         self.require_finite(losses["total"], step, epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config["optimizer"], step, self.total_steps)
         for parameter in self.network.parameters():
-            if parameter.grad is None:  # a bias that tdBN subtracts again: no gradient, but it decays
+            if parameter.grad is None:  # a bias that normalisation subtracts again: no gradient, but it decays
                 parameter.grad = torch.zeros_like(parameter)
         self.optimizer.step()
         last = step_of_epoch + 1 == self.steps_per_epoch
@@ -107,17 +105,17 @@ class Run:
             "epoch": epoch + 1 if last else epoch,
             "stepOfEpoch": 0 if last else step_of_epoch + 1,
         }
-        names = {"loss": "total", "mse": "mse", "distance": "distance", "spikes": "spikes"}
-        return {"epoch": epoch + 1, "timeSteps": steps, **{name: float(losses[key].detach()) for name, key in names.items()}}
+        logged = {"loss": "total", "mse": "mse", "distance": "distance", "spikes": "spikes"}
+        numbers = {name: float(losses[key].detach()) for name, key in logged.items() if key in losses}
+        return {"epoch": epoch + 1, **({"timeSteps": losses["timeSteps"]} if "timeSteps" in losses else {}), **numbers}
 
     def require_finite(self, loss, step, epoch):
         gradients = {name: p.grad for name, p in self.network.named_parameters() if p.grad is not None}
         if torch.isfinite(loss) and torch.isfinite(sum(gradient.sum() for gradient in gradients.values())):
             return
-        layers = [(name, m) for name, m in self.network.named_modules() if isinstance(m, SpikingLayer)]
-        bad = [f"the currents of {name}" for name, m in layers if not torch.isfinite(m.bn.running_var).all()]
-        bad += [f"the gradients of {name}" for name, gradient in gradients.items() if not torch.isfinite(gradient).all()]
-        what = bad[0] if bad else "the images of final_layer.1"
+        gradients_ = ((f"the gradients of {name}", gradient) for name, gradient in gradients.items())
+        suspects = [*self.network.suspects(), *gradients_]
+        what = next((name for name, numbers in suspects if not torch.isfinite(numbers).all()), "the losses")
         raise FsvaeError(
             "diverged",
             f"{what} are not finite at step {step + 1} (epoch {epoch + 1}); the last checkpoint is from before: "
@@ -184,7 +182,8 @@ def main():
         rate = config["batchSize"] / (time.monotonic() - started)
         log.write(json.dumps({"step": run_.position["step"], **entry, "imagesPerSecond": rate}) + "\n")
         if run_.position["step"] % 20 == 0:
-            print(f"step {run_.position['step']}/{end}  mse {entry['mse']:.4f}  distance {entry['distance']:.4f}  {rate:.1f} images/s", flush=True)
+            shown = "  ".join(f"{name} {entry[name]:.4f}" for name in ("mse", "distance") if name in entry)
+            print(f"step {run_.position['step']}/{end}  {shown}  {rate:.1f} images/s", flush=True)
         if run_.position["stepOfEpoch"] == 0 or time.monotonic() - run_.saved >= SAVE_EVERY_S:
             run_.save()
     run_.save()
