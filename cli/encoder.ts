@@ -62,22 +62,9 @@ export async function imagesOf(
   if (split !== undefined && split !== 'train' && split !== 'test') {
     throw new FsvaeError('usage', `--split must be train or test, not ${JSON.stringify(split)}`);
   }
-  const { openImages } = await import('../training/data/open.js');
+  const { openImages, openTestImages } = await import('../training/data/open.js');
   const wanted = { channels, size: imageSize, ...(images === undefined ? {} : { limit: images }) };
-  const open = () => {
-    if (split !== undefined) return openImages(data, split, wanted);
-    try {
-      return openImages(data, 'test', wanted);
-    } catch (error) {
-      // A plain folder of pictures has no halves. What is wrong with the data is said of the half that was looked for first.
-      try {
-        return openImages(data, 'train', wanted);
-      } catch {
-        throw error;
-      }
-    }
-  };
-  const set = open();
+  const set = split === undefined ? openTestImages(data, wanted) : openImages(data, split, wanted);
   const bytes = channels * imageSize * imageSize;
   return Array.from({ length: set.count }, (_, i) => set.pixels.slice(i * bytes, (i + 1) * bytes));
 }

