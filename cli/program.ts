@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { GENERATOR_VERSION } from '../codegen/project.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
+import { anomalyCommand } from './commands/anomaly.js';
 import { boardsCommand } from './commands/boards.js';
 import { certificateCommand } from './commands/certificate.js';
 import { checkCommand } from './commands/check.js';
@@ -69,6 +70,7 @@ export function makeProgram(terminal: Terminal): Command {
   encodeCommand(program, output);
   decodeCommand(program, output);
   reconstructCommand(program, output);
+  anomalyCommand(program, output);
   quantizeCommand(program, output);
   inspectCommand(program, output);
   checkCommand(program, output);

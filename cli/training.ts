@@ -7,6 +7,7 @@ export function loadMetrics() {
   return withEngine(async () => ({
     ...(await import('../training/data/open.js')),
     ...(await import('../training/engine/wasm.js')),
+    ...(await import('../training/metrics/image-errors.js')),
     ...(await import('../training/metrics/inception.js')),
     ...(await import('../training/metrics/operations.js')),
     ...(await import('../training/metrics/reconstruct.js')),
@@ -14,6 +15,7 @@ export function loadMetrics() {
     ...(await import('../training/metrics/samples.js')),
     ...(await import('../training/metrics/score.js')),
     ...(await import('../training/metrics/statistics.js')),
+    ...(await import('../training/baselines/autoencoder.js')),
     ...(await import('../training/baselines/vae.js')),
     ...(await import('../training/model/fsvae.js')),
     ...(await import('../training/train/networks.js')),

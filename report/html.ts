@@ -42,8 +42,13 @@ function base64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
-function section(title: string, ...content: readonly string[]): string {
+export function section(title: string, ...content: readonly string[]): string {
   return `<section><h2>${escapeHtml(title)}</h2>${content.join('\n')}</section>`;
+}
+
+/** @param png the file @param text says what it shows */
+export function picture({ png, text }: { readonly png: Uint8Array; readonly text: string }): string {
+  return `<img alt="${escapeHtml(text)}" src="data:image/png;base64,${base64(png)}"><p class="muted">${escapeHtml(text)}</p>`;
 }
 
 /** The core that cycles are predicted for: codegen/plan/cost.ts. */
@@ -149,13 +154,10 @@ export function htmlReport(parts: ReportParts): string {
   const title = `${model.name}${summary === undefined ? '' : ` on ${summary.board.title}`}`;
   const sections: string[] = [];
   if (samples !== undefined || verdict !== undefined) {
-    const picture =
-      samples === undefined
-        ? ''
-        : `<img alt="${escapeHtml(samples.text)}" src="data:image/png;base64,${base64(samples.png)}"><p class="muted">${escapeHtml(samples.text)}</p>`;
+    const shown = samples === undefined ? '' : picture(samples);
     const said =
       verdict === undefined ? '' : `<pre class="${verdict.exact ? 'good' : 'bad'}">${escapeHtml(verdict.text)}</pre>`;
-    sections.push(section('Samples', picture, said));
+    sections.push(section('Samples', shown, said));
   }
   if (quantization !== undefined) sections.push(section('Quantization', quantizationSection(quantization)));
   if (summary !== undefined) {
@@ -193,12 +195,26 @@ export function htmlReport(parts: ReportParts): string {
       ),
     );
   }
+  return htmlPage(title, parts, sections);
+}
+
+/**
+ * A report's frame: what it is about, and how it was made.
+ *
+ * @param style of charts that only these sections have
+ */
+export function htmlPage(
+  title: string,
+  { model, command, generatorVersion }: Pick<ReportParts, 'model' | 'command' | 'generatorVersion'>,
+  sections: readonly string[],
+  style = '',
+): string {
   return (
     `<!doctype html>\n<html lang="en"><head><meta charset="utf-8">` +
     `<meta name="viewport" content="width=device-width,initial-scale=1"><title>${escapeHtml(title)}</title>` +
-    `<style>${PALETTE}${STYLE}${CHART_STYLE}</style></head><body><main><h1>${escapeHtml(title)}</h1>` +
-    `<p class="muted">${escapeHtml(model.shape)}</p><p><code>${escapeHtml(parts.command)}</code></p>` +
-    `<p class="muted">fsvae-codegen ${escapeHtml(parts.generatorVersion)}, model <code>${escapeHtml(model.hash)}</code></p>` +
+    `<style>${PALETTE}${STYLE}${CHART_STYLE}${style}</style></head><body><main><h1>${escapeHtml(title)}</h1>` +
+    `<p class="muted">${escapeHtml(model.shape)}</p><p><code>${escapeHtml(command)}</code></p>` +
+    `<p class="muted">fsvae-codegen ${escapeHtml(generatorVersion)}, model <code>${escapeHtml(model.hash)}</code></p>` +
     `${sections.join('\n')}</main></body></html>\n`
   );
 }

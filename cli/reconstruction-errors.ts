@@ -1,0 +1,112 @@
+/** Networks that reconstruct images, each image with its error: the integer model, its float network, networks without spikes. */
+
+import { readCheckpoint } from '../codegen/checkpoint/file.js';
+import { startProgress, timeLeft } from '../harness/progress.js';
+import { FsvaeError } from '../runtime-ts/errors.js';
+import { GoldenModel } from '../runtime-ts/golden.js';
+import { encodeImage, type LoadedEncoder } from './encoder.js';
+import type { Output } from './terminal.js';
+import { loadMetrics } from './training.js';
+
+// Types by way of the loader: nothing here reaches into training/ before it is asked to.
+type Toolbox = Awaited<ReturnType<typeof loadMetrics>>;
+export type ImageSet = ReturnType<Toolbox['openImages']>;
+
+export interface ErrorSource {
+  readonly title: string;
+  /** Errors of a set's images, in their order and in parts: mean squared over an image's pixels in -1 .. 1. */
+  errors(set: ImageSet): Iterable<readonly number[]>;
+}
+
+/** What `--against` may say besides a checkpoint's name. */
+export const FLOAT = 'float';
+
+/** Image n of a set, channel-major. */
+export function imageOf({ channels, size, pixels }: ImageSet, n: number): Uint8Array {
+  const bytes = channels * size ** 2;
+  return pixels.slice(n * bytes, (n + 1) * bytes);
+}
+
+/** Image n drawn again by the golden model, with the choices of seed + n. */
+export function redraw(
+  encoder: LoadedEncoder,
+  golden: GoldenModel,
+  set: ImageSet,
+  n: number,
+  seed: bigint,
+): Uint8Array {
+  return golden.decode(encodeImage(encoder, imageOf(set, n), seed, n));
+}
+
+function squaredError(image: Uint8Array, other: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < image.length; i++) sum += (image[i] - other[i]) ** 2;
+  return ((2 / 255) ** 2 * sum) / image.length;
+}
+
+/** Encoder and decoder in integers, on the golden model: what a board computes, bit by bit. */
+export function integerSource(encoder: LoadedEncoder, golden: GoldenModel, seed: bigint): ErrorSource {
+  return {
+    title: 'integer model',
+    *errors(set) {
+      for (let n = 0; n < set.count; n++) {
+        yield [squaredError(imageOf(set, n), redraw(encoder, golden, set, n, seed))];
+      }
+    },
+  };
+}
+
+/**
+ * The networks to compare with, in their order.
+ *
+ * @param against FLOAT, or the path of an ANN VAE's or an autoencoder's checkpoint
+ * @throws FsvaeError `input` for a checkpoint of another kind, `usage` where it takes other images
+ */
+export async function otherSources(
+  against: readonly string[],
+  { loaded }: LoadedEncoder,
+  seed: bigint,
+  neuron: { readonly tau?: number; readonly threshold?: number },
+): Promise<ErrorSource[]> {
+  if (against.length === 0) return [];
+  const tools = await loadMetrics();
+  await tools.startEngine();
+  return against.map((what) => {
+    if (what === FLOAT) {
+      const { config, parameters } = tools.readTrainedNetwork(readCheckpoint(loaded.path), neuron);
+      const model = new tools.Fsvae(config, parameters);
+      return { title: 'float network', errors: (set) => tools.fsvaeErrors(model, config.model, set, seed) };
+    }
+    const { config, parameters } = tools.readBaseline(readCheckpoint(what));
+    const { channels, imageSize } = loaded.model.config;
+    if (config.model.channels !== channels || config.model.imageSize !== imageSize) {
+      const shape = (of: typeof config.model): string => `${of.channels} x ${of.imageSize} x ${of.imageSize}`;
+      throw new FsvaeError(
+        'usage',
+        `${what} takes images of ${shape(config.model)}, the model of ${channels} x ${imageSize} x ${imageSize}`,
+      );
+    }
+    // Its seed is a number of the trainer's: 53 bits.
+    const seeded = { ...config, seed: Number(BigInt.asUintN(53, seed)) };
+    const network =
+      seeded.kind === 'vae' ? new tools.Vae(seeded, parameters, 0) : new tools.Autoencoder(seeded.model, parameters);
+    const title = seeded.kind === 'vae' ? 'ANN VAE' : 'autoencoder';
+    return { title, errors: (set) => tools.baselineErrors(network, set) };
+  });
+}
+
+/** All errors of a set, with a bar. */
+export function collectErrors(output: Output, source: ErrorSource, set: ImageSet, what: string): number[] {
+  const errors: number[] = [];
+  const bar = startProgress({ stream: output.stderr, label: `${what}, ${source.title}`, total: set.count });
+  const started = performance.now();
+  try {
+    for (const part of source.errors(set)) {
+      errors.push(...part);
+      bar.update(errors.length, timeLeft(started, errors.length, set.count));
+    }
+  } finally {
+    bar.stop();
+  }
+  return errors;
+}
