@@ -85,7 +85,14 @@ export function loadFloatModel(nameOrPath: string, options: Pick<ModelOptions, '
       `${path} is an integer model already; this command needs the checkpoint it came from`,
     );
   }
-  return readFloatModel(parseCheckpoint(bytes, path), {
+  const checkpoint = parseCheckpoint(bytes, path);
+  if (['fc_mu.weight', 'latent_layer.weight'].some((name) => checkpoint.tensors.has(name))) {
+    throw new FsvaeError(
+      'input',
+      `${path} is a network without spikes, for which there is no integer model: only train, eval and anomaly --against take it`,
+    );
+  }
+  return readFloatModel(checkpoint, {
     ...(options.tau === undefined ? {} : { tau: options.tau }),
     ...(options.threshold === undefined ? {} : { threshold: options.threshold }),
   });

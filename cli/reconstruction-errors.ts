@@ -1,10 +1,12 @@
 /** Networks that reconstruct images, each image with its error: the integer model, its float network, networks without spikes. */
 
+import { parseCheckpoint } from '../codegen/checkpoint/checkpoint.js';
 import { readCheckpoint } from '../codegen/checkpoint/file.js';
 import { startProgress, timeLeft } from '../harness/progress.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import { GoldenModel } from '../runtime-ts/golden.js';
 import { encodeImage, type LoadedEncoder } from './encoder.js';
+import { readModelBytes } from './load-model.js';
 import type { Output } from './terminal.js';
 import { loadMetrics } from './training.js';
 
@@ -59,8 +61,8 @@ export function integerSource(encoder: LoadedEncoder, golden: GoldenModel, seed:
 /**
  * The networks to compare with, in their order.
  *
- * @param against FLOAT, or the path of an ANN VAE's or an autoencoder's checkpoint
- * @throws FsvaeError `input` for a checkpoint of another kind, `usage` where it takes other images
+ * @param against FLOAT, or an ANN VAE or autoencoder: the checkpoint, or the name of a shipped one
+ * @throws FsvaeError `input` for a checkpoint of another kind, `usage` where there is none or it takes other images
  */
 export async function otherSources(
   against: readonly string[],
@@ -77,13 +79,14 @@ export async function otherSources(
       const model = new tools.Fsvae(config, parameters);
       return { title: 'float network', errors: (set) => tools.fsvaeErrors(model, config.model, set, seed) };
     }
-    const { config, parameters } = tools.readBaseline(readCheckpoint(what));
+    const { bytes, path } = readModelBytes(what);
+    const { config, parameters } = tools.readBaseline(parseCheckpoint(bytes, path));
     const { channels, imageSize } = loaded.model.config;
     if (config.model.channels !== channels || config.model.imageSize !== imageSize) {
       const shape = (of: typeof config.model): string => `${of.channels} x ${of.imageSize} x ${of.imageSize}`;
       throw new FsvaeError(
         'usage',
-        `${what} takes images of ${shape(config.model)}, the model of ${channels} x ${imageSize} x ${imageSize}`,
+        `${path} takes images of ${shape(config.model)}, the model of ${channels} x ${imageSize} x ${imageSize}`,
       );
     }
     // Its seed is a number of the trainer's: 53 bits.

@@ -232,6 +232,12 @@ describe('anomaly', function () {
       /larger\.safetensors takes images of 1 x 16 x 16, the model of 1 x 8 x 8/,
     ],
     ['a checkpoint without encoder', ['-m', 'tiny'], 'input', /holds only what generation needs/],
+    [
+      'an ANN VAE to rank by',
+      ['-m', 'vae.safetensors'],
+      'input',
+      /is a network without spikes.*anomaly --against take it/,
+    ],
     ['data that is not there', ['--anomalies', 'nowhere'], 'usage', /"nowhere" is no folder/],
     ['classes of pictures', ['--anomalies', 'odd:1'], 'usage', /odd has no labels to choose classes by/],
     ['a half that is none', ['--split', 'both'], 'usage', /--split must be train or test/],
