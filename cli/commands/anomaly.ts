@@ -205,7 +205,7 @@ An image is anomalous where its reconstruction error is above a threshold, which
 --false-alarms are above it. With --anomalies, known ones, there is an ROC curve; <data> is then taken for normal. docs/anomaly.md.
 
 Examples:
-  fsvae-codegen anomaly pictures/ -m my.pth --calibrate mnist
+  fsvae-codegen anomaly pictures/ -m mnist-small --calibrate mnist
   fsvae-codegen anomaly mnist -n 1000 -m my.pth --calibrate mnist --anomalies fashion-mnist --against float \\
       --against vae.safetensors --report anomalies.html
   fsvae-codegen anomaly mnist:not4 -m trained-without-4.safetensors --calibrate mnist:not4 --anomalies mnist:4
