@@ -82,7 +82,7 @@ export function anomalyPage(report: AnomalyReport): string {
       const points = rocCurve(scores.images, scores.anomalies!);
       return { title, area: area!, points, chosen: { falseAlarms: flagged, detected: detected! } };
     });
-    const text = `ROC: ${names.images} are normal, ${names.anomalies} anomalous`;
+    const text = `ROC: ${names.images} is normal, ${names.anomalies} anomalous`;
     sections.push(section(text, rocChart(series)));
   }
   const charts = scored.map((scores) => {

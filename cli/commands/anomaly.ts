@@ -166,7 +166,7 @@ async function anomaly(output: Output, data: string, flags: AnomalyFlags): Promi
     ranked: top.map((image) => ({ name: nameOf(image), error: image.error, anomalous: image.anomalous })),
     shown: {
       png: pngGrid(grid(COLUMNS), shape, { scale: SCALE, columns: COLUMNS }),
-      text: `The ${top.length} images with the largest errors, and below each row what ${own.title} made of them`,
+      text: `The ${top.length} images with the largest errors, and below each row what the ${own.title} made of them`,
     },
   };
   if (flags.png !== undefined) writeNew(flags.png, report.shown.png);
