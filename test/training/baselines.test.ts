@@ -331,6 +331,17 @@ describe('networks without spikes', function () {
       it(`refuses ${text}`, () => refused(() => parseNetworkConfig(JSON.parse(text), 'x'), message));
     }
 
+    for (const name of ['vae-mnist', 'vae-fashion-mnist']) {
+      it(`the shipped ${name} is a network of the config beside it`, () => {
+        const inFolder = (file: string): string => join(PACKAGE_ROOT, 'models', name, file);
+        const beside = parseNetworkConfig(JSON.parse(readFileSync(inFolder('config.json'), 'utf8')), name);
+        const { kind, model } = readBaseline(readCheckpoint(inFolder(`${name}.safetensors`))).config;
+        expect({ kind, model }).to.deep.equal({ kind: 'vae', model: beside.model });
+        const { metadata } = parseSafetensors(readFileSync(inFolder(`${name}.safetensors`)));
+        expect(parseNetworkConfig(JSON.parse(metadata['config']), name)).to.deep.equal(beside);
+      });
+    }
+
     it("the paper's sizes where nothing is said", () => {
       expect(parseNetworkConfig({ kind: 'vae' }, '').model.latentChannels).to.equal(128);
       expect(parseNetworkConfig({ kind: 'autoencoder' }, '').model.latentChannels).to.equal(64);

@@ -175,6 +175,24 @@ describe('training in PyTorch', function () {
     expect(formatCheckReport(report)).to.include('prior.layers.2').and.include('counts by channel');
   });
 
+  it('--from takes the shipped model, whose encoder has 16-bit floats', () => {
+    const path = join(PACKAGE_ROOT, 'models', 'mnist', 'mnist.safetensors');
+    const names = ['encoder.1.weight', 'posterior.layers.0.bn.running_var', 'decoder.0.weight'];
+    const script = `import json, sys; sys.path.insert(0, ${JSON.stringify(FOLDER)})
+from checkpoint import load_network, read_network
+from config import parse_config
+from networks import create_network
+network = create_network(parse_config({}, "c"), 1)
+load_network(network, read_network(sys.argv[1]), "c")
+state = network.state_dict()
+print(json.dumps([state[name].flatten()[:100].tolist() for name in sys.argv[2:]]))`;
+    const child = spawnSync(python, ['-c', script, path, ...names], { encoding: 'utf8' });
+    expect(child.status, child.stderr).to.equal(0);
+    const { tensors } = readCheckpoint(path);
+    const expected = names.map((name) => Array.from(tensors.get(name)!.data.slice(0, 100)));
+    expect(JSON.parse(child.stdout)).to.deep.equal(expected);
+  });
+
   it('both read the same images of the same classes', () => {
     const labels = Uint8Array.from({ length: 40 }, (_, i) => (i * i) % 7);
     writeFileSync(join(folder, 'data', 'train-labels-idx1-ubyte'), Uint8Array.of(0, 0, 8, 1, 0, 0, 0, 40, ...labels));

@@ -13,7 +13,7 @@ from config import parse_config
 from errors import FsvaeError
 
 FORMAT, VERSION = "fsvae-training", "1"
-_TYPES = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
+_TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
 
 
 def write_whole(path, data):
@@ -45,7 +45,7 @@ def encode_safetensors(arrays, metadata):
 
 
 def read_safetensors(path):
-    """-> arrays by name, metadata. @raises FsvaeError for anything that does not hold together."""
+    """-> arrays by name, metadata; 16-bit floats, as the shipped encoders have them, stay what they are. @raises FsvaeError for anything that does not hold together."""
     try:
         with open(path, "rb") as file:
             data = file.read()
