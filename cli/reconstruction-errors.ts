@@ -4,7 +4,8 @@ import { parseCheckpoint } from '../codegen/checkpoint/checkpoint.js';
 import { readCheckpoint } from '../codegen/checkpoint/file.js';
 import { startProgress, timeLeft } from '../harness/progress.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
-import { GoldenModel } from '../runtime-ts/golden.js';
+import type { GoldenModel } from '../runtime-ts/golden.js';
+import { squaredError } from '../runtime-ts/golden-encoder.js';
 import { encodeImage, type LoadedEncoder } from './encoder.js';
 import { readModelBytes } from './load-model.js';
 import type { Output } from './terminal.js';
@@ -19,6 +20,9 @@ export interface ErrorSource {
   /** Errors of a set's images, in their order and in parts: mean squared over an image's pixels in -1 .. 1. */
   errors(set: ImageSet): Iterable<readonly number[]>;
 }
+
+/** Squared, the distance of neighbouring grey levels: errors are of pixels in -1 .. 1, as in the paper's Table 1. */
+export const PIXEL_UNIT = (2 / 255) ** 2;
 
 /** What `--against` may say besides a checkpoint's name. */
 export const FLOAT = 'float';
@@ -40,19 +44,14 @@ export function redraw(
   return golden.decode(encodeImage(encoder, imageOf(set, n), seed, n));
 }
 
-function squaredError(image: Uint8Array, other: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < image.length; i++) sum += (image[i] - other[i]) ** 2;
-  return ((2 / 255) ** 2 * sum) / image.length;
-}
-
 /** Encoder and decoder in integers, on the golden model: what a board computes, bit by bit. */
 export function integerSource(encoder: LoadedEncoder, golden: GoldenModel, seed: bigint): ErrorSource {
   return {
     title: 'integer model',
     *errors(set) {
       for (let n = 0; n < set.count; n++) {
-        yield [squaredError(imageOf(set, n), redraw(encoder, golden, set, n, seed))];
+        const image = imageOf(set, n);
+        yield [(squaredError(image, redraw(encoder, golden, set, n, seed)) / image.length) * PIXEL_UNIT];
       }
     },
   };

@@ -11,6 +11,8 @@ import { describeModel } from '../build.js';
 import { showPicture } from '../draw.js';
 import { imagesOf, loadEncoder } from '../encoder.js';
 import { type EncodingFlags, openEncodingTarget, withEncodingTarget } from '../encoding-target.js';
+import { PIXEL_UNIT } from '../reconstruction-errors.js';
+import { sideBySide } from '../side-by-side.js';
 import type { Output } from '../terminal.js';
 import { writeNew } from '../write-new.js';
 
@@ -21,22 +23,6 @@ interface ReconstructFlags extends EncodingFlags {
 /** Originals in one row, reconstructions in the next: columns of the picture, and of the terminal's. */
 const COLUMNS = 8;
 const TERMINAL_COLUMNS = 4;
-
-/** Squared, the distance of neighbouring grey levels: errors are of pixels in -1 .. 1, as in the paper's Table 1. */
-const PIXEL_UNIT = (2 / 255) ** 2;
-
-/** Rows of originals, each above the row of what became of them. */
-function sideBySide(images: readonly Uint8Array[], drawn: readonly Uint8Array[], columns: number): Uint8Array[] {
-  const rows: Uint8Array[] = [];
-  for (let at = 0; at < images.length; at += columns) {
-    const fill = (row: readonly Uint8Array[]): Uint8Array[] => [
-      ...row,
-      ...Array.from({ length: columns - row.length }, () => new Uint8Array(images[0].length)),
-    ];
-    rows.push(...fill(images.slice(at, at + columns)), ...fill(drawn.slice(at, at + columns)));
-  }
-  return rows;
-}
 
 /** What images cost by a board's own clock. */
 function costOf(cycles: readonly bigint[], perSecond: number): string {
