@@ -2,11 +2,13 @@
 
 import { parseCheckpoint } from '../codegen/checkpoint/checkpoint.js';
 import { readCheckpoint } from '../codegen/checkpoint/file.js';
+import { reconstructOn } from '../harness/encoding.js';
 import { startProgress, timeLeft } from '../harness/progress.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import type { GoldenModel } from '../runtime-ts/golden.js';
 import { squaredError } from '../runtime-ts/golden-encoder.js';
 import { encodeImage, type LoadedEncoder } from './encoder.js';
+import type { EncodingTarget } from './encoding-target.js';
 import { readModelBytes } from './load-model.js';
 import type { Output } from './terminal.js';
 import { loadMetrics } from './training.js';
@@ -18,7 +20,7 @@ export type ImageSet = ReturnType<Toolbox['openImages']>;
 export interface ErrorSource {
   readonly title: string;
   /** Errors of a set's images, in their order and in parts: mean squared over an image's pixels in -1 .. 1. */
-  errors(set: ImageSet): Iterable<readonly number[]>;
+  errors(set: ImageSet): Iterable<readonly number[]> | AsyncIterable<readonly number[]>;
 }
 
 /** Squared, the distance of neighbouring grey levels: errors are of pixels in -1 .. 1, as in the paper's Table 1. */
@@ -44,14 +46,33 @@ export function redraw(
   return golden.decode(encodeImage(encoder, imageOf(set, n), seed, n));
 }
 
-/** Encoder and decoder in integers, on the golden model: what a board computes, bit by bit. */
-export function integerSource(encoder: LoadedEncoder, golden: GoldenModel, seed: bigint): ErrorSource {
+/**
+ * Encoder and decoder in integers: the golden model, or a board, each of whose images is compared with the golden model's.
+ *
+ * @throws FsvaeError `mismatch`, when the errors are taken, where a board's image differs
+ */
+export function integerSource(
+  encoder: LoadedEncoder,
+  golden: GoldenModel,
+  seed: bigint,
+  board: EncodingTarget | undefined,
+): ErrorSource {
+  const both = { model: golden, encoder: encoder.golden };
+  const drawnBy = async ({ target, encoder: own }: EncodingTarget, image: Uint8Array, n: number) => {
+    const { image: drawn, exact } = await reconstructOn(target, own, both, image, seed + BigInt(n));
+    if (exact) return drawn;
+    throw new FsvaeError(
+      'mismatch',
+      `image ${n} as ${target.name} reconstructs it differs from the golden model's; fsvae-codegen reconstruct says where it parts`,
+    );
+  };
   return {
     title: 'integer model',
-    *errors(set) {
+    async *errors(set) {
       for (let n = 0; n < set.count; n++) {
         const image = imageOf(set, n);
-        yield [(squaredError(image, redraw(encoder, golden, set, n, seed)) / image.length) * PIXEL_UNIT];
+        const drawn = board === undefined ? redraw(encoder, golden, set, n, seed) : await drawnBy(board, image, n);
+        yield [(squaredError(image, drawn) / image.length) * PIXEL_UNIT];
       }
     },
   };
@@ -98,12 +119,17 @@ export async function otherSources(
 }
 
 /** All errors of a set, with a bar. */
-export function collectErrors(output: Output, source: ErrorSource, set: ImageSet, what: string): number[] {
+export async function collectErrors(
+  output: Output,
+  source: ErrorSource,
+  set: ImageSet,
+  what: string,
+): Promise<number[]> {
   const errors: number[] = [];
   const bar = startProgress({ stream: output.stderr, label: `${what}, ${source.title}`, total: set.count });
   const started = performance.now();
   try {
-    for (const part of source.errors(set)) {
+    for await (const part of source.errors(set)) {
       errors.push(...part);
       bar.update(errors.length, timeLeft(started, errors.length, set.count));
     }

@@ -9,8 +9,9 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { describeModel } from '../build.js';
 import { showPicture } from '../draw.js';
-import { type EncodeFlags, loadEncoder } from '../encoder.js';
-import { positiveInteger, type ReportFlags, seedOption, withModel, withReport } from '../options.js';
+import { loadEncoder } from '../encoder.js';
+import { type EncodingFlags, openEncodingTarget, withEncodingTarget } from '../encoding-target.js';
+import { positiveInteger, type ReportFlags, withReport } from '../options.js';
 import {
   collectErrors,
   type ErrorSource,
@@ -25,7 +26,7 @@ import { sideBySide } from '../side-by-side.js';
 import type { Output } from '../terminal.js';
 import { writeNew } from '../write-new.js';
 
-interface AnomalyFlags extends EncodeFlags, ReportFlags {
+interface AnomalyFlags extends EncodingFlags, ReportFlags {
   readonly calibrate: string;
   readonly calibrationImages: number;
   readonly calibrationSplit: 'train' | 'test';
@@ -34,7 +35,6 @@ interface AnomalyFlags extends EncodeFlags, ReportFlags {
   readonly against?: readonly string[];
   readonly top: number;
   readonly png?: string;
-  readonly json?: boolean;
 }
 
 /** Originals and reconstructions: columns of the picture, and of the terminal's. */
@@ -88,12 +88,13 @@ function nameOf({ set, data, index }: Ranked): string {
   return `${data} ${set.names?.[index] ?? index}`;
 }
 
-function score(output: Output, source: ErrorSource, { calibration, images, anomalies }: Sets): ScoredImages {
+async function score(output: Output, source: ErrorSource, sets: Sets): Promise<ScoredImages> {
+  const { calibration, images, anomalies } = sets;
   return {
     title: source.title,
-    calibration: collectErrors(output, source, calibration, 'calibration'),
-    images: collectErrors(output, source, images, 'images'),
-    anomalies: anomalies === undefined ? undefined : collectErrors(output, source, anomalies, 'anomalies'),
+    calibration: await collectErrors(output, source, calibration, 'calibration'),
+    images: await collectErrors(output, source, images, 'images'),
+    anomalies: anomalies === undefined ? undefined : await collectErrors(output, source, anomalies, 'anomalies'),
   };
 }
 
@@ -119,6 +120,8 @@ function commandOf(data: string, flags: AnomalyFlags): string {
     ...(against ?? []).map((what) => `--against ${what}`),
     ...(images === undefined ? [] : [`--images ${images}`]),
     `--false-alarms ${falseAlarms} --seed ${seed}`,
+    ...(flags.simulate === true ? [`--simulate --board ${flags.board}`] : []),
+    ...(flags.port === undefined ? [] : [`--port ${flags.port}`]),
   ].join(' ');
 }
 
@@ -134,14 +137,19 @@ async function anomaly(output: Output, data: string, flags: AnomalyFlags): Promi
   const golden = new GoldenModel(loaded.model);
   output.talker(flags)(describeModel(loaded));
   const sets = await openSets(data, flags, shape);
-  const sources = [
-    integerSource(encoder, golden, flags.seed),
-    ...(await otherSources(flags.against ?? [], encoder, flags.seed, {
-      ...(tau === undefined ? {} : { tau }),
-      ...(threshold === undefined ? {} : { threshold }),
-    })),
-  ];
-  const scored = sources.map((source) => score(output, source, sets));
+  const others = await otherSources(flags.against ?? [], encoder, flags.seed, {
+    ...(tau === undefined ? {} : { tau }),
+    ...(threshold === undefined ? {} : { threshold }),
+  });
+  const scored: ScoredImages[] = [];
+  const board = await openEncodingTarget(output, flags, encoder);
+  try {
+    for (const source of [integerSource(encoder, golden, flags.seed, board), ...others]) {
+      scored.push(await score(output, source, sets));
+    }
+  } finally {
+    await board?.target.close();
+  }
   const detections = scored.map((scores) => detect(scores, flags.falseAlarms));
 
   const [own] = scored;
@@ -174,6 +182,8 @@ async function anomaly(output: Output, data: string, flags: AnomalyFlags): Promi
   if (flags.json === true) {
     output.json({
       model: golden.hash,
+      reconstructedBy: board?.target.name ?? 'golden model',
+      bitExact: board === undefined ? null : true,
       falseAlarms: flags.falseAlarms,
       calibration: { data: flags.calibrate, split: flags.calibrationSplit, images: sets.calibration.count },
       networks: detections,
@@ -196,6 +206,10 @@ async function anomaly(output: Output, data: string, flags: AnomalyFlags): Promi
   );
   const { columns, rows } = detectionTable(report);
   output.say(`\n${aligned([columns, ...rows])}`);
+  if (board !== undefined) {
+    const count = own.calibration.length + own.images.length + (own.anomalies?.length ?? 0);
+    output.say(`${count} of ${count} images of ${board.target.name} bit-exact`);
+  }
   if (flags.png !== undefined) output.say(`picture: ${flags.png}`);
   if (flags.report !== undefined) output.note(`report: ${flags.report}`);
 }
@@ -206,8 +220,9 @@ An image is anomalous where its reconstruction error is above a threshold, which
 
 Examples:
   fsvae-codegen anomaly pictures/ -m mnist-small --calibrate mnist
-  fsvae-codegen anomaly mnist -n 1000 -m my.pth --calibrate mnist --anomalies fashion-mnist --against float \\
-      --against vae.safetensors --report anomalies.html
+  fsvae-codegen anomaly pictures/ -m mnist-small --calibrate mnist --calibration-images 100 --simulate
+  fsvae-codegen anomaly mnist -n 1000 --calibrate mnist --anomalies fashion-mnist --against float --against vae-mnist \\
+      --report anomalies.html
   fsvae-codegen anomaly mnist:not4 -m trained-without-4.safetensors --calibrate mnist:not4 --anomalies mnist:4
 `;
 
@@ -225,18 +240,10 @@ export function anomalyCommand(program: Command, output: Output): void {
     )
     .option('--anomalies <data>', 'images known to be anomalous: ranked as well, and an ROC curve')
     .option('--against <network>', `compare with "${FLOAT}", or an ANN VAE's checkpoint; may be given again`, collect)
-    .option('--encoder-bits <list>', 'weight bits of encoder and posterior, as --bits', '8')
-    .option('--split <half>', 'half of the data, train or test (default: test, or all pictures of a plain folder)')
-    .option(
-      '-n, --images <count>',
-      'how many of the data and of the anomalies, from the first (default: all)',
-      positiveInteger,
-    )
-    .addOption(seedOption())
     .option('--top <count>', 'so many images of the largest errors are shown', positiveInteger, 16)
     .option('--png <file>', 'write a picture of them: originals, and below each row what became of them')
     .option('--json', 'one JSON object on stdout, with all images');
-  withReport(withModel(command))
+  withReport(withEncodingTarget(command))
     .addHelpText('after', HELP)
     .action((data: string, flags: AnomalyFlags) => anomaly(output, data, flags));
 }

@@ -187,6 +187,18 @@ describe('anomaly', function () {
     expect(html.match(/figure class="histogram"/g)?.length).to.equal(3);
   });
 
+  it('by the emulated Pico: the same errors, every image compared with the golden model', () => {
+    const answers = [[], ['--simulate']].map((how) => {
+      const { code, out, err } = run('--json', '--anomalies', 'odd', ...how);
+      expect(code, err).to.equal(0);
+      return JSON.parse(out) as Answer & { readonly reconstructedBy: string; readonly bitExact: boolean | null };
+    });
+    const [here, there] = answers;
+    expect([here.reconstructedBy, here.bitExact]).to.deep.equal(['golden model', null]);
+    expect(there.reconstructedBy).to.match(/^rp2040 on /);
+    expect(there).to.deep.equal({ ...here, reconstructedBy: there.reconstructedBy, bitExact: true });
+  });
+
   it('says the same to people', () => {
     const { images, networks } = JSON.parse(run('--anomalies', 'odd', '--json').out) as Answer;
     const { code, out, err } = run('--anomalies', 'odd', '--top', '2');
