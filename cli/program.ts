@@ -36,7 +36,8 @@ Examples:
   fsvae-codegen stream --port /dev/ttyACM0              draw with a real one
   fsvae-codegen verify --port /dev/ttyACM0 --images 64  compare every spike; on a difference, name the neuron
   fsvae-codegen quantize my.pth --bits prior=4 -o my.int.safetensors
-  fsvae-codegen reconstruct images/ -m my.pth           images through encoder and decoder, in integers
+  fsvae-codegen reconstruct images/ --simulate          images through encoder and decoder, on the emulated Pico
+  fsvae-codegen --board rp2040 -m my.pth --parts full   encoder and posterior on the board, too
   fsvae-codegen inspect my.pth --threshold-scale 1.05   fewer spikes: how many, and what an image then costs
 
 Exit codes: 0 ok, 1 bits differ, 2 usage, 3 bad input file, 4 does not fit, 5 toolchain, 6 serial link,

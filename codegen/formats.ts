@@ -149,10 +149,13 @@ export function formatFiles(plan: Plan, format: Format, options: FormatOptions =
     (path) => path.endsWith('.c') || (path.endsWith('.S') && (layout.assembler || !path.startsWith('kernels/'))),
   );
   const base = libraryView(plan, libraryOptions);
+  const constantBytes = base.weightBytes + (base.encoder?.weightBytes ?? 0);
   const view = {
     ...base,
     ...formatNames(plan.modelName),
     incbin: weights === 'incbin',
+    constants: plan.encoder === undefined ? ['fsvae_weights'] : ['fsvae_weights', 'fsvae_encoder_weights'],
+    constantBytes,
     sources: sources.sort(),
     goldenCount: GOLDEN_SEEDS.length,
     golden: GOLDEN_SEEDS.map((seed) => ({
@@ -165,8 +168,8 @@ export function formatFiles(plan: Plan, format: Format, options: FormatOptions =
     stackBytes: STACK_BYTES,
     architectures: ARDUINO_ARCHITECTURES.join(','),
     minRamKib: Math.ceil((base.arenaBytes + base.imageBytes + STACK_BYTES) / 1024) + 16,
-    minFlashKib: Math.ceil((base.weightBytes + PROGRAM_FLASH_BYTES) / 1024),
-    ...idfMemory(base.weightBytes),
+    minFlashKib: Math.ceil((constantBytes + PROGRAM_FLASH_BYTES) / 1024),
+    ...idfMemory(constantBytes),
   };
 
   const files: Files = new Map();

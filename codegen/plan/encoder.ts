@@ -10,13 +10,12 @@ import { FsvaeError } from '../../runtime-ts/errors.js';
 import { encoderHash, encoderTraceRows } from '../../runtime-ts/golden-encoder.js';
 import type { LinearLayer } from '../../runtime-ts/model.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
+import { lazyBuffers } from './lazy-layer.js';
 import {
   halfRowSums,
   joinParts,
   layerRows,
   lazyRows,
-  lazyRowWords,
-  lazySpreadWords,
   needsWideParams,
   packParams,
   packRows,
@@ -105,13 +104,7 @@ function buffers(encoder: IntegerEncoder, trainBytes: number, membraneBytes: num
     add(`hidden_${i}_membrane`, layer.outFeatures * membraneBytes, posteriorPhase);
     if (i < hidden.length - 1) add(`hidden_${i}_events`, layer.outFeatures * 2, posteriorPhase);
   });
-  add('history', timeSteps * last.inFeatures * 2, posteriorPhase);
-  add('history_count', timeSteps * 2, posteriorPhase);
-  add('lazy_membrane', last.outFeatures * membraneBytes, posteriorPhase);
-  add('lazy_known', last.outFeatures, posteriorPhase);
-  // For two processors, and for each of them the row that it evaluates and the one under way.
-  add('lazy_rows', 2 * 2 * 4 * lazyRowWords(last), posteriorPhase);
-  add('lazy_spread', 2 * 4 * lazySpreadWords(last), posteriorPhase);
+  for (const [name, bytes] of lazyBuffers(last, timeSteps, membraneBytes)) add(name, bytes, posteriorPhase);
   return requests;
 }
 

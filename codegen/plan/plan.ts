@@ -25,12 +25,11 @@ import {
 } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
 import type { EncoderPlan } from './encoder.js';
+import { lazyBuffers } from './lazy-layer.js';
 import {
   isWide,
   type Kernel,
   layOutWeights,
-  lazyRowWords,
-  lazySpreadWords,
   needsWideParams,
   pieceWords,
   rowBytes,
@@ -162,13 +161,7 @@ function buffers(
   add('choices', timeSteps * latentChannels, DRAWING, PRIOR);
   add('z', latentChannels * trainBytes, PRIOR, DECODER_INPUT);
   add('fired', (widestHidden + 7) >> 3, PRIOR);
-  add('history', timeSteps * last.inFeatures * 2, PRIOR);
-  add('history_count', timeSteps * 2, PRIOR);
-  add('lazy_membrane', last.outFeatures * membraneBytes, PRIOR);
-  add('lazy_known', last.outFeatures, PRIOR);
-  // For two processors, and for each of them the row that it evaluates and the one under way.
-  add('lazy_rows', 2 * 2 * 4 * lazyRowWords(last), PRIOR);
-  add('lazy_spread', 2 * 4 * lazySpreadWords(last), PRIOR);
+  for (const [name, bytes] of lazyBuffers(last, timeSteps, membraneBytes)) add(name, bytes, PRIOR);
   add('z_events', listBytes(latentChannels, hidden.length === 0 ? PLAIN : choose(hidden[0])), PRIOR);
   hidden.forEach((layer, i) => {
     const { kernel, slots } = choose(layer);

@@ -275,27 +275,33 @@ static void serve_decode(const uint8_t *request)
     answer_image(request, result, port_cycles() - start);
 }
 
-static void serve_trace(const uint8_t *request)
+/* What was watched: a CRC-32 of what came out, spikes and digests of so many rows. */
+static void answer_digests(const uint8_t *request, uint32_t crc, uint32_t rows)
 {
     uint32_t row;
     uint32_t step;
+    begin(request, STATUS_OK);
+    fsvae_frame_put_u32(&encoder, crc);
+    for (row = 0; row < rows; row++) {
+        fsvae_frame_put_u32(&encoder, monitor.spikes[row]);
+    }
+    for (row = 0; row < rows; row++) {
+        for (step = 0; step < (uint32_t)FSVAE_TIME_STEPS; step++) {
+            fsvae_frame_put_u32(&encoder, monitor.digest[row][step]);
+        }
+    }
+    end();
+}
+
+static void serve_trace(const uint8_t *request)
+{
     monitor_restart();
     monitor.trace = 1;
     if (sample(fsvae_frame_get_u64(request + FSVAE_FRAME_HEADER)) != FSVAE_OK) {
         answer_error(request, STATUS_INTERNAL, "the model refused to draw");
         return;
     }
-    begin(request, STATUS_OK);
-    fsvae_frame_put_u32(&encoder, fsvae_frame_crc32(0, buffer_bytes() + IMAGE_AT, FSVAE_IMAGE_BYTES));
-    for (row = 0; row < (uint32_t)FSVAE_LAYERS; row++) {
-        fsvae_frame_put_u32(&encoder, monitor.spikes[row]);
-    }
-    for (row = 0; row < (uint32_t)FSVAE_LAYERS; row++) {
-        for (step = 0; step < (uint32_t)FSVAE_TIME_STEPS; step++) {
-            fsvae_frame_put_u32(&encoder, monitor.digest[row][step]);
-        }
-    }
-    end();
+    answer_digests(request, fsvae_frame_crc32(0, buffer_bytes() + IMAGE_AT, FSVAE_IMAGE_BYTES), (uint32_t)FSVAE_LAYERS);
 }
 
 static void serve_tensor(const uint8_t *request)
@@ -500,25 +506,13 @@ static void serve_reconstruct(const uint8_t *request)
 
 static void serve_encoder_trace(const uint8_t *request)
 {
-    uint32_t row;
-    uint32_t step;
     monitor_restart();
     monitor.trace = 1;
     if (encode(request) != FSVAE_OK) {
         answer_error(request, STATUS_INTERNAL, "the model refused to encode");
         return;
     }
-    begin(request, STATUS_OK);
-    fsvae_frame_put_u32(&encoder, fsvae_frame_crc32(0, latent, sizeof latent));
-    for (row = 0; row < (uint32_t)FSVAE_ENCODER_LAYERS; row++) {
-        fsvae_frame_put_u32(&encoder, monitor.spikes[row]);
-    }
-    for (row = 0; row < (uint32_t)FSVAE_ENCODER_LAYERS; row++) {
-        for (step = 0; step < (uint32_t)FSVAE_TIME_STEPS; step++) {
-            fsvae_frame_put_u32(&encoder, monitor.digest[row][step]);
-        }
-    }
-    end();
+    answer_digests(request, fsvae_frame_crc32(0, latent, sizeof latent), (uint32_t)FSVAE_ENCODER_LAYERS);
 }
 
 #endif

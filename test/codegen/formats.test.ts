@@ -5,10 +5,11 @@ import { basename, dirname, join } from 'node:path';
 import { expect } from 'chai';
 import { loadBoard } from '../../boards/board.js';
 import { type Format, formatFiles, formatNames, FORMATS, GOLDEN_SEEDS, writeFormat } from '../../codegen/formats.js';
+import { makePlan } from '../../codegen/plan/plan.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { buildDriver, compilerExists, runDriver, WARNINGS, writeFiles } from '../support/host-library.js';
-import { shipped } from '../support/shipped.js';
+import { shipped, wholeTiny } from '../support/shipped.js';
 
 const tiny = () => shipped('tiny');
 
@@ -366,6 +367,36 @@ describe('project formats', function () {
         }
       });
     }
+  });
+
+  describe('encoder and posterior', () => {
+    for (const format of FORMATS) {
+      it(`are files of a ${format} project like any other, and all there is beside them stays`, () => {
+        const [alone, whole] = [wholeTiny().plan, tiny().plan]
+          .map(({ model, modelName, encoder }) => formatFiles(makePlan(model, modelName, { encoder }), format))
+          .reverse();
+        const added = [...whole.keys()].filter((path) => !alone.has(path)).map((path) => basename(path));
+        expect(added.filter((name) => !/^fsvae_encoder_weights\.(bin|S|c)$/.test(name))).to.deep.equal([
+          'fsvae_encoder.h',
+        ]);
+        expect(added.length).to.be.within(2, 3);
+        expect([...alone.keys()].every((path) => whole.has(path))).to.equal(true);
+        const named = [...whole].filter(([, text]) => typeof text === 'string' && text.includes('fsvae_weights.'));
+        for (const [path, text] of named) {
+          if (/fsvae_weights\.|fsvae\.[ch]$/.test(path)) continue;
+          expect(text, path).to.include('fsvae_encoder_weights.'); // where the one's file is named, so is the other's
+        }
+      });
+    }
+
+    it('compute in a plain project', () => {
+      const { plan, encoder, golden } = wholeTiny();
+      const root = mkdtempSync(join(folder, 'whole-'));
+      writeFiles(root, formatFiles(plan, 'plain'));
+      const image = golden.sample(0n);
+      const encoded = runDriver(buildDriver(root, 'gcc', ['-O2']), 3n, 1, 'encode', image);
+      expect(Buffer.compare(encoded.subarray(0, plan.latentBytes), encoder.encode(image, 3n))).to.equal(0);
+    });
   });
 
   describe("a model's name", () => {
