@@ -26,6 +26,7 @@ const VARIANTS = [
   { id: 'tiny', model: 'tiny', bits: '8', seeds: [0n, 1n, 2n ** 64n - 1n] },
   { id: 'tiny-int4', model: 'tiny', bits: '4', seeds: [0n, 1n] },
   { id: 'mnist-small', model: 'mnist-small', bits: '8', seeds: [0n, 1n] },
+  { id: 'fashion-small', model: 'fashion-small', bits: '8', seeds: [0n, 1n] },
   { id: 'mnist', model: 'mnist', bits: '8', seeds: [0n, 1n, 2n] },
   { id: 'mnist-int4', model: 'mnist', bits: '4', seeds: [0n] },
 ] as const;
