@@ -222,6 +222,11 @@ describe('architecture', () => {
     expect(against).to.deep.equal([]);
   });
 
+  it('no test file imports another, whose tests would then run twice', () => {
+    const twice = imports.filter(({ target }) => target.endsWith('.test.js'));
+    expect(twice.map(({ file, target }) => `${file} imports ${target}`)).to.deep.equal([]);
+  });
+
   it('only the command line reaches the training, and loads it only when it is asked to train', () => {
     const reaching = imports.filter(
       ({ file, target }) => target.includes('/training/') && !/^(training|test|bench)\//.test(file),

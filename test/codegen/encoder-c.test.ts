@@ -12,10 +12,9 @@ import { GoldenEncoder } from '../../runtime-ts/golden-encoder.js';
 import { drawChoices, Pcg32 } from '../../runtime-ts/pcg32.js';
 import { packSpikes } from '../../runtime-ts/spike-bits.js';
 import { wordBytes } from '../../runtime-ts/words.js';
-import { buildDriver, compilerExists, runDriver, writeLibrary } from '../support/host-library.js';
+import { buildDriver, compilerExists, firstDifference, runDriver, writeLibrary } from '../support/host-library.js';
 import { randomEncoder } from '../support/random-encoder.js';
 import { randomModel, SHAPES } from '../support/random-model.js';
-import { firstDifference } from './generated-c.test.js';
 
 /** Of random-model.ts, those in which encoders differ. */
 const CASES = [

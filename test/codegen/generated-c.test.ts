@@ -4,7 +4,7 @@ import { makePlan, type Plan } from '../../codegen/plan/plan.js';
 import { crc32 } from '../../runtime-ts/crc32.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
 import { wordBytes } from '../../runtime-ts/words.js';
-import { buildDriver, compilerExists, runDriver, writeLibrary } from '../support/host-library.js';
+import { buildDriver, compilerExists, firstDifference, runDriver, writeLibrary } from '../support/host-library.js';
 import { randomModel, SHAPES, WIDE_PRIOR, WIDE_PRIOR_16 } from '../support/random-model.js';
 
 const SEEDS = 8;
@@ -32,13 +32,6 @@ function expectedTrace(golden: GoldenModel, first: bigint, count: number): Uint8
     parts.push(trace.image, ...trace.digests.map((d) => new Uint8Array(d.buffer)), new Uint8Array(trace.spikes.buffer));
   }
   return Buffer.concat(parts);
-}
-
-/** Position and both values of the first difference, or '' (deep equality of megabytes says less and takes longer). */
-export function firstDifference(actual: Uint8Array, expected: Uint8Array): string {
-  if (actual.length !== expected.length) return `length ${actual.length} instead of ${expected.length}`;
-  const at = actual.findIndex((value, i) => value !== expected[i]);
-  return at < 0 ? '' : `byte ${at} is ${actual[at]} instead of ${expected[at]}`;
 }
 
 describe("generated C gives the golden model's bits", () => {

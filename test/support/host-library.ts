@@ -55,3 +55,10 @@ export function buildDriver(folder: string, compiler: string, flags: readonly st
 export function runDriver(program: string, first: bigint, count: number, what: string, input?: Uint8Array): Uint8Array {
   return execFileSync(program, [String(first), String(count), what], { maxBuffer: 2 ** 30, input: input ?? '' });
 }
+
+/** Position and both values of the first difference, or '' (deep equality of megabytes says less and takes longer). */
+export function firstDifference(actual: Uint8Array, expected: Uint8Array): string {
+  if (actual.length !== expected.length) return `length ${actual.length} instead of ${expected.length}`;
+  const at = actual.findIndex((value, i) => value !== expected[i]);
+  return at < 0 ? '' : `byte ${at} is ${actual[at]} instead of ${expected[at]}`;
+}
