@@ -81,7 +81,7 @@ export async function openEncodingTarget(
       await target.close();
       throw new FsvaeError(
         'model-mismatch',
-        `the board on ${path} has no encoder: fsvae-codegen flash --board ${target.hello.board} --parts full puts it there`,
+        `the board on ${path} has no encoder: fsvae-codegen flash --board ${target.hello.board} --model ${flags.model} --parts full puts it there`,
       );
     }
     note(`the board on ${path} has no encoder, so images are encoded here; flash it with --parts full to have it`);

@@ -149,7 +149,7 @@ export async function openPort(
     const differs = generatorNote(hello, GENERATOR_VERSION);
     if (differs !== undefined) note(differs);
     const target = await SerialTarget.of(client);
-    if (expected?.encoder !== undefined) requireEncoder(target, expected.encoder, path);
+    if (expected?.encoder !== undefined) requireEncoder(target, expected.encoder, expected.name, path);
     return target;
   } catch (error) {
     await client.close();
@@ -158,7 +158,12 @@ export async function openPort(
 }
 
 /** @throws FsvaeError `model-mismatch` when a board has another encoder than the one expected, or a damaged one */
-function requireEncoder({ encoder, hello }: SerialTarget, expected: ExpectedEncoder, path: string): void {
+function requireEncoder(
+  { encoder, hello }: SerialTarget,
+  expected: ExpectedEncoder,
+  model: string,
+  path: string,
+): void {
   if (encoder === undefined) return;
   const refuse = (why: string): never => {
     throw new FsvaeError('model-mismatch', `the board on ${path} ${why}`);
@@ -167,7 +172,7 @@ function requireEncoder({ encoder, hello }: SerialTarget, expected: ExpectedEnco
   if (encoder.hash !== mine) {
     refuse(
       `has the encoder ${encoder.hash}, not ${mine}: give the --encoder-bits that it was built with, or flash it with ` +
-        `fsvae-codegen flash --board ${hello.board} --parts full`,
+        `fsvae-codegen flash --board ${hello.board} --model ${model} --parts full`,
     );
   }
   if (encoder.weightChecksum !== crc32(wordBytes(expected.words))) {

@@ -6,13 +6,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { loadBoard } from '../../boards/board.js';
 import { EXIT_CODES } from '../../cli/exit-codes.js';
+import { startBoard } from '../../cli/targets.js';
 import { PACKAGE_ROOT } from '../../codegen/package-root.js';
 import { readFloatEncoder } from '../../codegen/float/encoder.js';
 import { readFloatModel } from '../../codegen/float/network.js';
+import { planEncoder } from '../../codegen/plan/encoder.js';
+import { makePlan, type Plan } from '../../codegen/plan/plan.js';
+import { buildProject, writeProject } from '../../codegen/project.js';
 import { quantizeEncoder } from '../../codegen/quantize/encoder.js';
 import { quantize } from '../../codegen/quantize/quantize.js';
 import { decodeLatents, encodeLatents } from '../../harness/latent-file.js';
+import type { BoardProcess } from '../../harness/process.js';
 import { pngGrid } from '../../harness/picture.js';
 import { EncoderNetwork } from '../../runtime-ts/encoder.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
@@ -133,6 +139,60 @@ describe('images to latents and back', function () {
     expect(asked.err.trimEnd().split('\n').at(-1)).to.match(
       /does not fit cramped: .*--parts generate, without the encoder/,
     );
+  });
+
+  describe('on a port', () => {
+    const processes: BoardProcess[] = [];
+    let [whole, alone] = ['', ''];
+
+    before(async () => {
+      const model = quantize(float);
+      const encoder = planEncoder(quantizeEncoder(float, readFloatEncoder(checkpoint, float)));
+      const start = async (name: string, plan: Plan): Promise<string> => {
+        const board = loadBoard('host');
+        const build = await buildProject(writeProject(plan, board, join(folder, name)));
+        const running = await startBoard(board, build);
+        processes.push(running);
+        return running.path;
+      };
+      whole = await start('host-whole', makePlan(model, 'whole', { encoder }));
+      alone = await start('host-alone', makePlan(model, 'whole'));
+    });
+    after(() => Promise.all(processes.map((running) => running.close())));
+
+    const args = ['-m', 'whole.safetensors', '-s', String(SEED)];
+    const lastLine = (err: string): string => err.trimEnd().split('\n').at(-1)!;
+
+    it('reconstruct asks the board what it has, and takes what there is', () => {
+      for (const [port, parts, there] of [
+        [whole, [], true],
+        [whole, ['--parts', 'generate'], false],
+        [alone, [], false],
+      ] as const) {
+        const { code, out, err } = run('reconstruct', 'pictures', ...args, '--port', port, ...parts, '--json');
+        expect(code, err).to.equal(0);
+        const { encodedBy, bitExact } = JSON.parse(out) as { encodedBy: string; bitExact: boolean };
+        expect([encodedBy === 'golden model', bitExact]).to.deep.equal([!there, true]);
+      }
+    });
+
+    it('a board without an encoder, or with another, is refused where it is to encode', () => {
+      const missing = run('encode', 'pictures', ...args, '--port', alone, '-o', 'none.out');
+      expect(missing.code).to.equal(EXIT_CODES['model-mismatch']);
+      expect(lastLine(missing.err)).to.match(
+        /has no encoder: fsvae-codegen flash --board host --model whole\.safetensors --parts full puts it there$/,
+      );
+      const other = run('reconstruct', 'pictures', ...args, '--port', whole, '--encoder-bits', '4');
+      expect(other.code).to.equal(EXIT_CODES['model-mismatch']);
+      expect(lastLine(other.err)).to.match(/has the encoder [0-9a-f]{16}, not [0-9a-f]{16}: give the --encoder-bits/);
+    });
+
+    it('stream and verify need not know that an encoder is there', () => {
+      for (const command of ['stream', 'verify']) {
+        const { code, err } = run(command, '-m', 'whole.safetensors', '--port', whole, '-n', '2');
+        expect(code, err).to.equal(0);
+      }
+    });
   });
 
   it('convert keeps encoder and posterior where it is told to, in 16 bits to half their size', () => {
