@@ -1,8 +1,8 @@
 /* A WebAssembly module under the serial application. fsvae.mjs, beside this file, instantiates it.
  *
- * Two ways in. receive() is the serial link: requests go in as bytes, and answers come out by the import write() before it returns.
- * sample(), decode() and, of a model with an encoder, encode() are the library alone, for whoever wants images. Each way has an arena of its own, so that one does not
- * disturb what is kept for the other.
+ * Two ways in. receive() is the serial link: requests go in as bytes, and answers come out by the import write() before it
+ * returns. sample(), decode() and, of a model with an encoder, encode() are the library alone, for whoever wants images. Each
+ * way has an arena of its own, so that one does not disturb what is kept for the other.
  *
  * Nothing is allocated and the memory never grows. The stack lies below all data: what overflows it is a trap. */
 #include "port.h"
