@@ -3,11 +3,10 @@
 import { join } from 'node:path';
 import type { Board } from '../boards/board.js';
 import { formatBudget } from '../codegen/plan/budget.js';
-import { planEncoder } from '../codegen/plan/encoder.js';
 import type { Plan } from '../codegen/plan/plan.js';
 import { boardBudget, type Build, buildProject, planFor, type Project, writeProject } from '../codegen/project.js';
 import { modelHash } from '../runtime-ts/model-file.js';
-import { integerEncoder } from './encoder.js';
+import { encoderPlanFor } from './encoder.js';
 import type { LoadedModel } from './load-model.js';
 import type { BuildFlags } from './options.js';
 import type { Output } from './terminal.js';
@@ -32,6 +31,7 @@ export function describeModel({ name, model }: LoadedModel): string {
  *
  * @param flags whose `parts` is `full` where encoder and posterior go on the board too
  * @param talk takes a line for each step: fit, files, compiler, sizes
+ * @param encoder what the flags' `parts` say, where it is planned already
  * @throws FsvaeError `fit` when it does not go on the board, `toolchain` when it does not build
  */
 export async function buildFor(
@@ -40,8 +40,8 @@ export async function buildFor(
   flags: BuildFlags,
   loaded: LoadedModel,
   talk: (line: string) => void,
+  encoder = encoderPlanFor(loaded, flags),
 ): Promise<BuiltProject> {
-  const encoder = flags.parts === 'full' ? planEncoder(integerEncoder(loaded, flags.encoderBits ?? '8')) : undefined;
   const plan = planFor(loaded.model, loaded.name, board, encoder);
   const budgeted = boardBudget(plan, board);
   if (budgeted !== undefined) talk(`fit on ${board.title}:\n${formatBudget(budgeted)}`);

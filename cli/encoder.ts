@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { readCheckpoint } from '../codegen/checkpoint/file.js';
 import { readFloatEncoder } from '../codegen/float/encoder.js';
+import { type EncoderPlan, planEncoder } from '../codegen/plan/encoder.js';
 import { parseBitsOption } from '../codegen/quantize/bits.js';
 import { encoderLayerNames, quantizeEncoder } from '../codegen/quantize/encoder.js';
 import type { IntegerEncoder } from '../runtime-ts/encoder-model.js';
@@ -10,7 +11,11 @@ import { FsvaeError } from '../runtime-ts/errors.js';
 import { GoldenEncoder } from '../runtime-ts/golden-encoder.js';
 import type { ModelConfig } from '../runtime-ts/model.js';
 import { type LoadedModel, loadModel, type ModelOptions } from './load-model.js';
-import { positiveInteger, seedOption, withModel } from './options.js';
+import { type BuildFlags, positiveInteger, seedOption, withModel } from './options.js';
+import type { loadMetrics } from './training.js';
+
+// A type by way of the loader: nothing here reaches into training/ before it is asked to.
+export type ImageSet = ReturnType<Awaited<ReturnType<typeof loadMetrics>>['openImages']>;
 
 export interface EncodeFlags extends ModelOptions {
   readonly encoderBits: string;
@@ -47,26 +52,48 @@ export function integerEncoder({ path, float }: LoadedModel, bits: string): Inte
   return quantizeEncoder(float, encoder, parseBitsOption(bits, encoderLayerNames(encoder)));
 }
 
+/**
+ * The plan of what goes on a board beside prior and decoder; undefined where nothing does.
+ *
+ * @throws FsvaeError as integerEncoder()
+ */
+export function encoderPlanFor(
+  loaded: LoadedModel,
+  { parts, encoderBits }: Pick<BuildFlags, 'parts' | 'encoderBits'>,
+): EncoderPlan | undefined {
+  return parts === 'full' ? planEncoder(integerEncoder(loaded, encoderBits ?? '8')) : undefined;
+}
+
 /** @throws FsvaeError as integerEncoder() */
 export function loadEncoder(flags: EncodeFlags): LoadedEncoder {
   const loaded = loadModel(flags);
   return { loaded, golden: new GoldenEncoder(integerEncoder(loaded, flags.encoderBits)) };
 }
 
-/** Images of a data set or folder, 8 bits a pixel, channel-major. */
-export async function imagesOf(
+/** Images of a data set or folder, 8 bits a pixel: of the half that the flags name, and as many. */
+export async function openHalf(
   data: string,
-  { split, images }: EncodeFlags,
-  { channels, imageSize }: ModelConfig,
-): Promise<Uint8Array[]> {
+  { split, images }: Pick<EncodeFlags, 'split' | 'images'>,
+  { channels, imageSize: size }: ModelConfig,
+): Promise<ImageSet> {
   if (split !== undefined && split !== 'train' && split !== 'test') {
     throw new FsvaeError('usage', `--split must be train or test, not ${JSON.stringify(split)}`);
   }
   const { openImages, openTestImages } = await import('../training/data/open.js');
-  const wanted = { channels, size: imageSize, ...(images === undefined ? {} : { limit: images }) };
-  const set = split === undefined ? openTestImages(data, wanted) : openImages(data, split, wanted);
-  const bytes = channels * imageSize * imageSize;
-  return Array.from({ length: set.count }, (_, i) => set.pixels.slice(i * bytes, (i + 1) * bytes));
+  const wanted = { channels, size, ...(images === undefined ? {} : { limit: images }) };
+  return split === undefined ? openTestImages(data, wanted) : openImages(data, split, wanted);
+}
+
+/** Image n of a set, channel-major. */
+export function imageOf({ channels, size, pixels }: ImageSet, n: number): Uint8Array {
+  const bytes = channels * size ** 2;
+  return pixels.slice(n * bytes, (n + 1) * bytes);
+}
+
+/** All images of openHalf(). */
+export async function imagesOf(data: string, flags: EncodeFlags, config: ModelConfig): Promise<Uint8Array[]> {
+  const set = await openHalf(data, flags, config);
+  return Array.from({ length: set.count }, (_, n) => imageOf(set, n));
 }
 
 /** The packed latent of image `index` of a run: each image draws its choices from a seed of its own. */

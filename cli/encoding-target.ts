@@ -37,22 +37,23 @@ export function withEncodingTarget(command: Command): Command {
     .addOption(new Option('--baud <rate>', 'bits a second').argParser(positiveInteger).default(115_200));
 }
 
-/** What of the network an emulated board gets: what was asked for, else all that fits. */
-function partsFor(
+/** The encoder that an emulated board gets: as was asked for, else if it fits. */
+function encoderFor(
   output: Output,
-  flags: EncodingFlags,
-  { loaded }: LoadedEncoder,
+  { parts }: EncodingFlags,
+  { loaded, golden }: LoadedEncoder,
   board: Board,
-  plan: EncoderPlan,
-): Parts {
-  if (flags.parts !== undefined) return flags.parts;
+): EncoderPlan | undefined {
+  if (parts === 'generate') return undefined;
+  const plan = planEncoder(golden.encoder);
+  if (parts === 'full') return plan;
   const whole = boardBudget(planFor(loaded.model, loaded.name, board, plan), board);
-  if (whole === undefined || whole.fits) return 'full';
+  if (whole === undefined || whole.fits) return plan;
   output.note(
     `encoder and posterior do not fit ${board.name} beside the rest, so images are encoded here: ` +
       whole.remedies.filter((remedy) => !remedy.startsWith('--parts')).join(', or '),
   );
-  return 'generate';
+  return undefined;
 }
 
 /**
@@ -89,13 +90,14 @@ export async function openEncodingTarget(
   }
   if (flags.simulate !== true) return undefined;
   const board = loadBoard(flags.board);
-  const parts = partsFor(output, flags, encoder, board, planEncoder(golden.encoder));
+  const onBoard = encoderFor(output, flags, encoder, board);
   const { plan, build } = await buildFor(
     output,
     board,
-    { ...flags, board: board.name, compiler: 'auto', parts },
+    { ...flags, board: board.name, compiler: 'auto' },
     loaded,
     output.talker(flags),
+    onBoard,
   );
   const target = await startBuild(board, build, expectedModel(plan), note);
   return { target, encoder: target.encoder };

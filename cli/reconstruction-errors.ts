@@ -7,15 +7,11 @@ import { startProgress, timeLeft } from '../harness/progress.js';
 import { FsvaeError } from '../runtime-ts/errors.js';
 import type { GoldenModel } from '../runtime-ts/golden.js';
 import { squaredError } from '../runtime-ts/golden-encoder.js';
-import { encodeImage, type LoadedEncoder } from './encoder.js';
+import { encodeImage, imageOf, type ImageSet, type LoadedEncoder } from './encoder.js';
 import type { EncodingTarget } from './encoding-target.js';
 import { readModelBytes } from './load-model.js';
 import type { Output } from './terminal.js';
 import { loadMetrics } from './training.js';
-
-// Types by way of the loader: nothing here reaches into training/ before it is asked to.
-type Toolbox = Awaited<ReturnType<typeof loadMetrics>>;
-export type ImageSet = ReturnType<Toolbox['openImages']>;
 
 export interface ErrorSource {
   readonly title: string;
@@ -28,12 +24,6 @@ export const PIXEL_UNIT = (2 / 255) ** 2;
 
 /** What `--against` may say besides a checkpoint's name. */
 export const FLOAT = 'float';
-
-/** Image n of a set, channel-major. */
-export function imageOf({ channels, size, pixels }: ImageSet, n: number): Uint8Array {
-  const bytes = channels * size ** 2;
-  return pixels.slice(n * bytes, (n + 1) * bytes);
-}
 
 /** Image n drawn again by the golden model, with the choices of seed + n. */
 export function redraw(

@@ -222,7 +222,7 @@ export class BoardClient {
     }
     const hello = this.shaped(decodeHello(body), Request.hello, body);
     // The rest of the session allocates by these, so that they are checked here once.
-    if (traceBody(hello) > MAX_BODY_BYTES || imageBytesOf(hello) + 8 > MAX_BODY_BYTES) {
+    if (traceBody(hello.layers, hello.timeSteps) > MAX_BODY_BYTES || imageBytesOf(hello) + 8 > MAX_BODY_BYTES) {
       throw new FsvaeError(
         'link',
         `the board on ${this.name} announces an image of ${hello.channels} x ${hello.imageSize} x ${hello.imageSize} and ` +
@@ -329,8 +329,7 @@ export class BoardClient {
     const body = await this.request(Request.encoder);
     const info = this.shaped(decodeEncoderInfo(body), Request.encoder, body);
     this.requireRows(info.rows);
-    if (4 + 4 * info.rows.length * (1 + hello.timeSteps) > MAX_BODY_BYTES)
-      this.shaped(undefined, Request.encoder, body);
+    if (traceBody(info.rows.length, hello.timeSteps) > MAX_BODY_BYTES) this.shaped(undefined, Request.encoder, body);
     return info;
   }
 
@@ -573,6 +572,7 @@ function latentBytesOf({ timeSteps, latentChannels }: Hello): number {
   return latentBytes(timeSteps, latentChannels);
 }
 
-function traceBody(hello: Hello): number {
-  return 4 + 4 * hello.layers * (1 + hello.timeSteps);
+/** Bytes of an answer with the digests of so many rows. */
+function traceBody(rows: number, timeSteps: number): number {
+  return 4 + 4 * rows * (1 + timeSteps);
 }

@@ -1,13 +1,13 @@
 /** The golden encoder as verification sees it: latents and digests for an image and a seed. */
 
-import { crc32 } from './crc32.js';
+import { DigestRows } from './digests.js';
 import { EncoderNetwork, type EncoderRow, encoderRows } from './encoder.js';
 import type { ConvLayer, IntegerEncoder } from './encoder-model.js';
 import type { LinearLayer } from './model.js';
 import { drawChoices } from './pcg32.js';
 import { encodeSafetensors, type Tensor } from './safetensors.js';
 import { sha256 } from './sha256.js';
-import { packLatent, packSpikes } from './spike-bits.js';
+import { packLatent } from './spike-bits.js';
 import { wordBytes } from './words.js';
 
 /** Digests of one image's way to its latent: one CRC-32 per row and step (rule T3). */
@@ -96,17 +96,10 @@ export class GoldenEncoder {
 
   /** Rule T3: the digests of an image and a seed. */
   trace(image: Uint8Array, seed: bigint): EncoderTrace {
-    const { timeSteps, latentChannels } = this.encoder.config;
-    const digests = this.rows.map(() => new Uint32Array(timeSteps));
-    const spikes = new Uint32Array(this.rows.length);
     const choices = this.choices(seed);
-    for (let t = 0; t < timeSteps; t++) {
-      digests[0][t] = crc32(choices.subarray(t * latentChannels, (t + 1) * latentChannels));
-    }
-    const z = this.network.encode(image, choices, (row, step, fired) => {
-      digests[1 + row][step] = crc32(packSpikes(fired));
-      for (const spike of fired) spikes[1 + row] += spike;
-    });
+    const gathered = new DigestRows(this.rows.length, this.encoder.config.timeSteps, choices);
+    const z = this.network.encode(image, choices, (row, step, fired) => gathered.add(1 + row, step, fired));
+    const { digests, spikes } = gathered;
     return { digests, spikes, latent: this.pack(z) };
   }
 }

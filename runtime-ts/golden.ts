@@ -1,6 +1,7 @@
 /** The golden model as verification sees it: images, digests, spikes and membranes for a seed. */
 
 import { crc32 } from './crc32.js';
+import { DigestRows } from './digests.js';
 import type { IntegerModel } from './model.js';
 import { modelHash } from './model-file.js';
 import { Network, type Observer, type TraceRow, traceRows } from './network.js';
@@ -99,17 +100,10 @@ export class GoldenModel {
 
   /** Rule T3: the digests of a seed. */
   trace(seed: bigint): GoldenTrace {
-    const { timeSteps, latentChannels } = this.model.config;
-    const digests = this.rows.map(() => new Uint32Array(timeSteps));
-    const spikes = new Uint32Array(this.rows.length);
-    const observe: Observer = (row, step, fired) => {
-      digests[row][step] = crc32(packSpikes(fired));
-      for (const spike of fired) spikes[row] += spike;
-    };
     const choices = this.choices(seed);
-    for (let t = 0; t < timeSteps; t++) {
-      digests[0][t] = crc32(choices.subarray(t * latentChannels, (t + 1) * latentChannels));
-    }
+    const gathered = new DigestRows(this.rows.length, this.model.config.timeSteps, choices);
+    const observe: Observer = (row, step, fired) => gathered.add(row, step, fired);
+    const { digests, spikes } = gathered;
     const image = this.network.runDecoder(this.network.runPrior(choices, observe), observe);
     return { digests, spikes, image, imageCrc: crc32(image) };
   }

@@ -7,17 +7,16 @@ import { anomalyPage, type AnomalyReport, detect, detectionTable, type ScoredIma
 import { calibrationImages } from '../../report/detection.js';
 import { FsvaeError } from '../../runtime-ts/errors.js';
 import { GoldenModel } from '../../runtime-ts/golden.js';
+import type { ModelConfig } from '../../runtime-ts/model.js';
 import { describeModel } from '../build.js';
 import { showPicture } from '../draw.js';
-import { loadEncoder } from '../encoder.js';
+import { imageOf, type ImageSet, loadEncoder, openHalf } from '../encoder.js';
 import { type EncodingFlags, openEncodingTarget, withEncodingTarget } from '../encoding-target.js';
 import { positiveInteger, type ReportFlags, withReport } from '../options.js';
 import {
   collectErrors,
   type ErrorSource,
   FLOAT,
-  imageOf,
-  type ImageSet,
   integerSource,
   otherSources,
   redraw,
@@ -57,13 +56,11 @@ interface Sets {
   readonly anomalies: ImageSet | undefined;
 }
 
-async function openSets(data: string, flags: AnomalyFlags, shape: { channels: number; size: number }): Promise<Sets> {
-  const { openImages, openTestImages } = await import('../../training/data/open.js');
-  const { split, images: limit, calibrate, calibrationImages: most, calibrationSplit, falseAlarms, anomalies } = flags;
-  const wanted = { ...shape, ...(limit === undefined ? {} : { limit }) };
-  const open = (name: string): ImageSet =>
-    split === undefined ? openTestImages(name, wanted) : openImages(name, split, wanted);
-  const calibration = openImages(calibrate, calibrationSplit, { ...shape, limit: most });
+async function openSets(data: string, flags: AnomalyFlags, config: ModelConfig): Promise<Sets> {
+  const { openImages } = await import('../../training/data/open.js');
+  const { calibrate, calibrationImages: most, calibrationSplit, falseAlarms, anomalies } = flags;
+  const { channels, imageSize: size } = config;
+  const calibration = openImages(calibrate, calibrationSplit, { channels, size, limit: most });
   const least = calibrationImages(falseAlarms);
   if (calibration.count < least) {
     throw new FsvaeError(
@@ -72,7 +69,11 @@ async function openSets(data: string, flags: AnomalyFlags, shape: { channels: nu
         'higher rate',
     );
   }
-  return { calibration, images: open(data), anomalies: anomalies === undefined ? undefined : open(anomalies) };
+  return {
+    calibration,
+    images: await openHalf(data, flags, config),
+    anomalies: anomalies === undefined ? undefined : await openHalf(anomalies, flags, config),
+  };
 }
 
 /** An image among all that are ranked. */
@@ -126,9 +127,6 @@ function commandOf(data: string, flags: AnomalyFlags): string {
 }
 
 async function anomaly(output: Output, data: string, flags: AnomalyFlags): Promise<void> {
-  if (flags.split !== undefined && flags.split !== 'train' && flags.split !== 'test') {
-    throw new FsvaeError('usage', `--split must be train or test, not ${JSON.stringify(flags.split)}`);
-  }
   const { tau, threshold } = flags;
   const encoder = loadEncoder(flags);
   const { loaded } = encoder;
@@ -136,7 +134,7 @@ async function anomaly(output: Output, data: string, flags: AnomalyFlags): Promi
   const shape = { channels, size };
   const golden = new GoldenModel(loaded.model);
   output.talker(flags)(describeModel(loaded));
-  const sets = await openSets(data, flags, shape);
+  const sets = await openSets(data, flags, loaded.model.config);
   const others = await otherSources(flags.against ?? [], encoder, flags.seed, {
     ...(tau === undefined ? {} : { tau }),
     ...(threshold === undefined ? {} : { threshold }),

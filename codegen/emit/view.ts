@@ -18,7 +18,6 @@ import {
   lazyWeightWords,
   pieceWords,
   rowBytes,
-  rowWords,
   type Section,
   type Weights,
 } from '../plan/weights.js';
@@ -104,22 +103,41 @@ function roomOf({ kernel, staged }: PlannedLayer, buffer: string): string {
   return kernel === 'halves' || staged ? `AT(uint32_t, ${buffer})` : 'NULL';
 }
 
+/** A layer that runs in blocks. @param cached its rows lie input by input (row_cache.h) */
+function blockedFields(
+  constants: Weights,
+  {
+    layer,
+    bounds,
+    kernel,
+    wideParams,
+    row,
+  }: Pick<PlannedLayer, 'bounds' | 'kernel' | 'wideParams' | 'row'> & {
+    readonly layer: BlockedLayer;
+  },
+  cached = false,
+) {
+  return {
+    ...layerFields(constants, layer, bounds),
+    paramOffset: sectionOf(constants, layer, 'params').offset,
+    sumsIn: SUMS_IN[kernel],
+    kernel: `FSVAE_KERNEL_${kernel.toUpperCase()}`,
+    wideParams: wideParams ? 1 : 0,
+    row,
+    rowBytes: rowBytes(layer.weightBits, kernel),
+    blockWords: blockWords(layer, kernel, cached),
+  };
+}
+
 function plannedFields(plan: Plan, planned: PlannedLayer) {
   return {
-    ...layerFields(plan.weights, planned.layer, planned.bounds),
-    paramOffset: sectionOf(plan.weights, planned.layer, 'params').offset,
-    sumsIn: SUMS_IN[planned.kernel],
-    kernel: `FSVAE_KERNEL_${planned.kernel.toUpperCase()}`,
+    ...blockedFields(plan.weights, planned, planned.slots > 0),
     wide: isWide(planned.kernel),
     halves: planned.kernel === 'halves',
     group: planned.group,
     groupBits: Math.log2(planned.group),
     members: planned.members === undefined ? undefined : numberLines(planned.members),
     membersPointer: planned.members === undefined ? 'NULL' : `${layerIdentifier(planned.layer.name)}_members`,
-    wideParams: planned.wideParams ? 1 : 0,
-    row: planned.row,
-    rowBytes: rowBytes(planned.layer.weightBits, planned.kernel),
-    blockWords: blockWords(planned.layer, planned.kernel, planned.slots > 0),
   };
 }
 
@@ -166,19 +184,7 @@ function arenaEnd(arena: Arena): number {
 /** Encoder and posterior, as the templates name them. */
 function encoderView(plan: EncoderPlan) {
   const { weights, pixels, latentInput, convolutions, hidden, lazy } = plan;
-  const blocked = (planned: PlannedEncoderLayer<ConvLayer | LinearLayer>) => ({
-    ...layerFields(weights, planned.layer, planned.bounds),
-    paramOffset: sectionOf(weights, planned.layer, 'params').offset,
-    sumsIn: SUMS_IN[planned.kernel],
-    kernel: `FSVAE_KERNEL_${planned.kernel.toUpperCase()}`,
-    wideParams: planned.wideParams ? 1 : 0,
-    row: planned.row,
-    rowBytes: rowBytes(planned.layer.weightBits, planned.kernel),
-    blockWords:
-      planned.layer.kind === 'linear'
-        ? rowWords(planned.layer.weightBits, planned.kernel) * planned.layer.inFeatures
-        : 0,
-  });
+  const blocked = (planned: PlannedEncoderLayer<ConvLayer | LinearLayer>) => blockedFields(weights, planned);
   // Inputs are indexes in the last layer, which has no rows by input, and else offsets of rows in bytes.
   const scaleOf = (i: number): number =>
     i < hidden.length ? rowBytes(hidden[i].layer.weightBits, hidden[i].kernel) : 1;

@@ -6,11 +6,10 @@
 import { type LayerBounds, signedBits } from '../../runtime-ts/bounds.js';
 import { type EncoderRow, proveEncoderBounds } from '../../runtime-ts/encoder.js';
 import type { ConvLayer, IntegerEncoder } from '../../runtime-ts/encoder-model.js';
-import { FsvaeError } from '../../runtime-ts/errors.js';
 import { encoderHash, encoderTraceRows } from '../../runtime-ts/golden-encoder.js';
 import type { LinearLayer } from '../../runtime-ts/model.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
-import { lazyBuffers } from './lazy-layer.js';
+import { keptBits, lazyBuffers, requireLazyReach } from './stepwise.js';
 import {
   halfRowSums,
   joinParts,
@@ -21,11 +20,11 @@ import {
   packRows,
   packRun,
   ROW_ORDER,
-  rowBytes,
+  requireReach,
   type Weights,
 } from './weights.js';
 
-/** Blocks of eight channels: time is short in the decoder, whose maps are as many and whose images are asked for more often. */
+/** Blocks of eight channels alone: an image is encoded once, and drawn often. */
 export type EncoderKernel = 'plain' | 'lanes';
 
 interface PlannedBase<Layer> {
@@ -61,13 +60,6 @@ export interface EncoderPlan {
 
 /** Rows of the input map that meet in one row of outputs (rule E2). */
 const ROWS_LISTED = 3;
-
-/** An event is the offset of a row, in bytes, in 16 bits. */
-const MOST_EVENT = 65536;
-
-function inputsOf(layer: ConvLayer | LinearLayer): number {
-  return layer.kind === 'conv' ? layer.inChannels : layer.inFeatures;
-}
 
 function outputNeurons({ inSize, outChannels }: ConvLayer): number {
   return (inSize * inSize * outChannels) / 4;
@@ -170,26 +162,19 @@ export function planEncoder(encoder: IntegerEncoder): EncoderPlan {
     wideParams: needsWideParams(layer),
   });
   const blocked = <Layer extends ConvLayer | LinearLayer>(layer: Layer): PlannedEncoderLayer<Layer> => {
-    const most = MOST_EVENT / rowBytes(layer.weightBits, 'lanes');
-    if (inputsOf(layer) > most) {
-      throw new FsvaeError('input', `${layer.name} has ${inputsOf(layer)} inputs; the kernels take at most ${most}`);
-    }
+    requireReach(layer, 'lanes');
     const planned = base(layer);
     return { ...planned, kernel: signedBits(planned.bounds.sum) <= 16 ? 'lanes' : 'plain' };
   };
   const last = posterior[posterior.length - 1];
-  if (last.inFeatures > MOST_EVENT) {
-    throw new FsvaeError('input', `${last.name} has ${last.inFeatures} inputs; the kernels take at most ${MOST_EVENT}`);
-  }
-  const kept = posterior.map((layer) => base(layer).bounds);
-  const membraneBits = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16) ? 16 : 32;
+  requireLazyReach(last);
   const [pixels, ...others] = convolutions;
   return {
     encoder,
     hash: encoderHash(encoder),
     rows,
     bounds,
-    membraneBits,
+    membraneBits: keptBits(bounds.slice(-posterior.length)),
     pixels: base(pixels),
     convolutions: others.map(blocked),
     latentInput: blocked(latentInput),

@@ -1,6 +1,5 @@
 /** What will run, and where everything lies: the integer model, decided down to offsets. Templates only write it out. */
 
-import { FsvaeError } from '../../runtime-ts/errors.js';
 import {
   allowsWide,
   type LayerBounds,
@@ -25,13 +24,17 @@ import {
 } from './activity.js';
 import { type Arena, type BufferRequest, placeBuffers } from './arena.js';
 import type { EncoderPlan } from './encoder.js';
-import { lazyBuffers } from './lazy-layer.js';
+import { keptBits, lazyBuffers, requireLazyReach } from './stepwise.js';
 import {
+  inputsOf,
   isWide,
   type Kernel,
   layOutWeights,
+  MOST_EVENT,
+  mostInputs,
   needsWideParams,
   pieceWords,
+  requireReach,
   rowBytes,
   rowWords,
   type Weights,
@@ -111,9 +114,6 @@ const PLAIN: Choice = {
   staged: false,
   slots: 0,
 };
-
-/** An event is the offset of a row, in bytes, in 16 bits; of the prior's last layer the index of an input. */
-const MOST_EVENT = 65536;
 
 /** The phases of a run, in which buffers live: drawing, prior, decoder_input, then one for each map layer. */
 const DRAWING = 0;
@@ -209,15 +209,6 @@ function buffers(
   add('readout_membranes', 2 * outChannels * 4 * (size + 2) * 4, lastMap);
   add('coefficient_tables', trainBytes * 512, lastMap);
   return requests;
-}
-
-function inputsOf(layer: SpikingLayer): number {
-  return layer.kind === 'linear' ? layer.inFeatures : layer.inChannels;
-}
-
-/** Input channels that a kernel's events can name. */
-function mostInputs(layer: SpikingLayer, kernel: Kernel): number {
-  return MOST_EVENT / rowBytes(layer.weightBits, kernel);
 }
 
 /** Rule B5: may this wide kernel run this layer? Rows of bytes have neither nibbles nor a fraction. */
@@ -357,12 +348,7 @@ function chooseKernels(
     const bounds = boundsOf(layer.name);
     const narrow: Kernel = signedBits(bounds.sum) <= 16 ? 'lanes' : 'plain';
     const kernel = allows('bytes', layer, bounds, model) ? 'bytes' : narrow;
-    if (inputsOf(layer) > mostInputs(layer, kernel)) {
-      throw new FsvaeError(
-        'input',
-        `${layer.name} has ${inputsOf(layer)} inputs; the kernels take at most ${mostInputs(layer, kernel)}`,
-      );
-    }
+    requireReach(layer, kernel);
     choices.set(layer.name, { ...PLAIN, kernel });
   }
   let arena = arenaOf(choose);
@@ -435,13 +421,10 @@ export function makePlan(model: IntegerModel, modelName: string, options: PlanOp
     ...choose(layer),
   });
   const last = model.prior[model.prior.length - 1];
-  if (last.inFeatures > MOST_EVENT) {
-    throw new FsvaeError('input', `${last.name} has ${last.inFeatures} inputs; the kernels take at most ${MOST_EVENT}`);
-  }
+  requireLazyReach(last);
   const { encoder } = options;
-  const kept = model.prior.map((layer) => boundsOf(layer.name));
-  const narrow = kept.every((b) => signedBits(b.membrane) <= 16 && signedBits(b.threshold) <= 16);
-  const membraneBits = narrow && (encoder?.membraneBits ?? 16) === 16 ? 16 : 32;
+  const ownBits = keptBits(model.prior.map((layer) => boundsOf(layer.name)));
+  const membraneBits = encoder?.membraneBits === 32 ? 32 : ownBits;
   const trainBits = model.config.timeSteps <= 16 ? 16 : 32;
   const { channels, imageSize, timeSteps, latentChannels } = model.config;
   const { choose, arena, activity } = chooseKernels(

@@ -4,6 +4,8 @@
  */
 
 import { WIDE_BLOCK, wideRest } from '../../runtime-ts/bounds.js';
+import type { ConvLayer } from '../../runtime-ts/encoder-model.js';
+import { FsvaeError } from '../../runtime-ts/errors.js';
 import type {
   ConvTransposeLayer,
   IntegerModel,
@@ -69,8 +71,32 @@ export function pieceWords(layer: LinearLayer, kernel: Kernel): number {
   return Math.ceil(layer.outFeatures / blockOf(kernel)) * rowWords(layer.weightBits, kernel);
 }
 
+/** Any layer that runs in blocks. */
+type AnyLayer = SpikingLayer | ConvLayer;
+
+export function inputsOf(layer: AnyLayer): number {
+  return layer.kind === 'linear' ? layer.inFeatures : layer.inChannels;
+}
+
+/** An event is the offset of a row, in bytes, in 16 bits; of a layer evaluated only where chosen the index of an input. */
+export const MOST_EVENT = 65536;
+
+/** Input channels that a kernel's events can name. */
+export function mostInputs(layer: AnyLayer, kernel: Kernel): number {
+  return MOST_EVENT / rowBytes(layer.weightBits, kernel);
+}
+
+/** @throws FsvaeError `input` where a layer has more */
+export function requireReach(layer: AnyLayer, kernel: Kernel): void {
+  if (inputsOf(layer) <= mostInputs(layer, kernel)) return;
+  throw new FsvaeError(
+    'input',
+    `${layer.name} has ${inputsOf(layer)} inputs; the kernels take at most ${mostInputs(layer, kernel)}`,
+  );
+}
+
 /** Words from one block's row of an input of a linear layer to the next one's. */
-export function blockWords(layer: SpikingLayer, kernel: Kernel, cached: boolean): number {
+export function blockWords(layer: AnyLayer, kernel: Kernel, cached: boolean): number {
   if (layer.kind !== 'linear') return 0;
   return rowWords(layer.weightBits, kernel) * (cached ? 1 : layer.inFeatures);
 }

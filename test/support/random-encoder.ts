@@ -3,56 +3,44 @@
 import type { ConvLayer, IntegerEncoder } from '../../runtime-ts/encoder-model.js';
 import type { LinearLayer } from '../../runtime-ts/model.js';
 import { Pcg32 } from '../../runtime-ts/pcg32.js';
-import type { RandomModelShape } from './random-model.js';
+import { randomSpiking, type RandomModelShape } from './random-model.js';
 
 /** An encoder whose maps are the decoder's in reverse, and whose posterior is as the prior, but for its inputs. */
 export function randomEncoder(seed: number, shape: RandomModelShape): IntegerEncoder {
   const random = new Pcg32(BigInt(seed), 11n);
   const { latentChannels, choices, timeSteps, hidden, maps, bottomSize, channels } = shape;
   const imageSize = bottomSize * 2 ** (maps.length - 1);
+  // No wide kernels run here, so no thresholds need be 3 modulo 4.
+  const layers = { ...shape, aligned: false };
   let layerIndex = 0;
-  /** @param unit of bias and threshold, in weight steps; of a pixel 255 of them */
-  const spiking = (
-    name: string,
-    fanIn: number,
-    weights: number,
-    outputs: number,
-    fractionBits: number,
-    unit: number,
-  ) => {
-    const weightBits = shape.bits[layerIndex++ % shape.bits.length];
-    const limit = weightBits === 8 ? 127 : 7;
-    const weight = Int8Array.from({ length: weights }, () =>
-      shape.heavy ? limit - random.below(3) : random.below(2 * limit + 1) - limit,
-    );
-    const spread = Math.ceil(limit * Math.sqrt(fanIn)) * unit;
-    return {
-      name,
-      weightBits,
-      fractionBits,
-      weight,
-      bias: Int32Array.from({ length: outputs }, () => random.below(spread + 1) - (spread >> 1)),
-      threshold: Int32Array.from({ length: outputs }, () => random.below(spread + 1)),
-      scale: new Float64Array(outputs).fill(1),
-    };
-  };
-  const { fractionBits } = shape;
   const linear = (name: string, inFeatures: number, outFeatures: number): LinearLayer => ({
     kind: 'linear',
     inFeatures,
     outFeatures,
-    ...spiking(name, inFeatures, inFeatures * outFeatures, outFeatures, fractionBits, 2 ** fractionBits),
+    ...randomSpiking(random, layers, layerIndex++, {
+      name,
+      fanIn: inFeatures,
+      weights: inFeatures * outFeatures,
+      channels: outFeatures,
+    }),
   });
   const outputs = maps.slice(1).reverse();
   const convolutions = outputs.map((outChannels, i): ConvLayer => {
     const inChannels = i === 0 ? channels : outputs[i - 1];
-    const [bits, unit] = i === 0 ? [0, 100] : [fractionBits, 2 ** fractionBits];
+    // The first layer sees pixels of up to 255 steps, and has no fraction.
+    const pixels = i === 0 ? ([0, 100] as const) : [];
     return {
       kind: 'conv',
       inChannels,
       outChannels,
       inSize: imageSize / 2 ** i,
-      ...spiking(`encoder.${i}`, 9 * inChannels, 9 * inChannels * outChannels, outChannels, bits, unit),
+      ...randomSpiking(
+        random,
+        layers,
+        layerIndex++,
+        { name: `encoder.${i}`, fanIn: 9 * inChannels, weights: 9 * inChannels * outChannels, channels: outChannels },
+        ...pixels,
+      ),
     };
   });
   const widths = [2 * latentChannels, ...hidden, latentChannels * choices];

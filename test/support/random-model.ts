@@ -52,28 +52,44 @@ const WIDE_SHAPE: RandomModelShape = {
   aligned: true,
 };
 
+/**
+ * What every spiking layer has, at random.
+ *
+ * @param index of the layer among those with weights, by which it gets its bits
+ * @param fractionBits unless told, the shape's
+ * @param unit of bias and threshold, in weight steps; 2^fractionBits unless told
+ */
+export function randomSpiking(
+  random: Pcg32,
+  { bits, heavy, aligned, fractionBits: ofShape }: RandomModelShape,
+  index: number,
+  { name, fanIn, weights, channels }: { name: string; fanIn: number; weights: number; channels: number },
+  fractionBits = ofShape,
+  unit = 2 ** fractionBits,
+) {
+  const weightBits = bits[index % bits.length];
+  const limit = weightBits === 8 ? 127 : 7;
+  const weight = Int8Array.from({ length: weights }, () =>
+    heavy ? limit - random.below(3) : random.below(2 * limit + 1) - limit,
+  );
+  // About the sum's spread, so that some neurons fire often, some seldom and some never.
+  const spread = Math.ceil(limit * Math.sqrt(fanIn)) * unit;
+  return {
+    name,
+    weightBits,
+    fractionBits,
+    weight,
+    bias: Int32Array.from({ length: channels }, () => random.below(spread + 1) - (spread >> 1)),
+    threshold: Int32Array.from({ length: channels }, () => random.below(spread + 1) | (aligned ? 3 : 0)),
+    scale: new Float64Array(channels).fill(1),
+  };
+}
+
 export function randomModel(seed: number, shape: RandomModelShape): IntegerModel {
   const random = new Pcg32(BigInt(seed), 7n);
   let layerIndex = 0;
-  const spiking = (name: string, fanIn: number, weights: number, channels: number) => {
-    const weightBits = shape.bits[layerIndex++ % shape.bits.length];
-    const limit = weightBits === 8 ? 127 : 7;
-    const unit = 2 ** shape.fractionBits;
-    const weight = Int8Array.from({ length: weights }, () =>
-      shape.heavy ? limit - random.below(3) : random.below(2 * limit + 1) - limit,
-    );
-    // About the sum's spread, so that some neurons fire often, some seldom and some never.
-    const spread = Math.ceil(limit * Math.sqrt(fanIn)) * unit;
-    return {
-      name,
-      weightBits,
-      fractionBits: shape.fractionBits,
-      weight,
-      bias: Int32Array.from({ length: channels }, () => random.below(spread + 1) - (spread >> 1)),
-      threshold: Int32Array.from({ length: channels }, () => random.below(spread + 1) | (shape.aligned ? 3 : 0)),
-      scale: new Float64Array(channels).fill(1),
-    };
-  };
+  const spiking = (name: string, fanIn: number, weights: number, channels: number) =>
+    randomSpiking(random, shape, layerIndex++, { name, fanIn, weights, channels });
   const linear = (name: string, inFeatures: number, outFeatures: number): LinearLayer => ({
     kind: 'linear',
     inFeatures,
