@@ -39,6 +39,10 @@ describe('training in PyTorch', function () {
   this.timeout(300_000);
   let python: string;
   let folder: string;
+  let environment: Record<string, string> = {};
+  afterEach(() => {
+    environment = {};
+  });
 
   before(function () {
     const found = findPython();
@@ -67,7 +71,8 @@ describe('training in PyTorch', function () {
   };
 
   function runPython(script: string, ...args: string[]): { status: number | null; output: string } {
-    const child = spawnSync(python, [join(FOLDER, script), ...args], { encoding: 'utf8' });
+    const env = { ...process.env, ...environment };
+    const child = spawnSync(python, [join(FOLDER, script), ...args], { encoding: 'utf8', env });
     return { status: child.status, output: `${child.stdout}${child.stderr}` };
   }
 
@@ -161,6 +166,66 @@ describe('training in PyTorch', function () {
       expectSameRun(`${kind}-both`, `${kind}-here`);
     });
   }
+
+  it('the neurons as separate operations: the same run as with those of lif.c', () => {
+    environment = { FSVAE_FUSED: '0' };
+    trainPython('fsvae', 'fsvae-separate');
+    expectSameRun('fsvae-separate', 'fsvae-here');
+  });
+
+  for (const type of ['float32', 'bfloat16']) {
+    it(`in ${type} lif.c and the separate operations give the same spikes and gradients`, () => {
+      const script = `import json, sys; sys.path.insert(0, ${JSON.stringify(FOLDER)})
+import fused, torch
+from neurons import Neuron, SpikingFunction, weighted_time_sum
+torch.manual_seed(3)
+T, found = 5, []
+for shape, constant in (((T * 3, 7), False), ((3, 6, 8, 8), True), ((T * 2, 24, 4, 8), False)):
+    x = torch.randn(shape).to(torch.${type})
+    x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+    gamma, beta = torch.rand(shape[1]) + 0.5, torch.randn(shape[1]) / 4
+    spread = torch.randn(shape[0] * (T if constant else 1), *shape[1:]).to(x.dtype)
+    for available in (True, False):
+        fused.available = (lambda x: fused._library is not None) if available else (lambda x: False)
+        if available: fused._library = fused._library or fused._compile()
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, gamma, beta)]
+        spikes, mean, variance, count = SpikingFunction.apply(*leaves, 1.0, T, constant, Neuron(0.25, 0.3, 0.3, 0.5, 1.0), 1e-3)
+        loss = (spikes * spread).sum()
+        if x.dim() == 4: loss = loss + weighted_time_sum(spikes, torch.pow(0.8, torch.arange(T - 1, -1, -1))).square().mean().to(x.dtype)
+        loss.backward()
+        assert int(count) == int(spikes.count_nonzero())
+        numbers = [mean, variance, *(leaf.grad for leaf in leaves)]
+        found.append([available and fused._library is not None, spikes.flatten().tolist(), [n.float().flatten().tolist() for n in numbers]])
+print(json.dumps(found))`;
+      const child = spawnSync(python, ['-c', script], { encoding: 'utf8' });
+      expect(child.status, child.stderr).to.equal(0);
+      const found = JSON.parse(child.stdout) as [boolean, number[], number[][]][];
+      expect(found.map(([compiled]) => compiled)).to.deep.equal([true, false, true, false, true, false]);
+      // A gradient is rounded to its type: 8 bits of bfloat16.
+      const tolerance = type === 'bfloat16' ? 2 ** -7 : 1e-5;
+      for (let i = 0; i < found.length; i += 2) {
+        const [[, spikes, numbers], [, otherSpikes, others]] = [found[i], found[i + 1]];
+        expect(spikes).to.deep.equal(otherSpikes);
+        expect(new Set(spikes)).to.deep.equal(new Set([0, 1]));
+        others.forEach((list, j) => {
+          const largest = Math.max(...list.map(Math.abs));
+          list.forEach((n, k) => expect(numbers[j][k], `${i}: ${j}, ${k}`).to.be.closeTo(n, tolerance * largest));
+        });
+      }
+    });
+  }
+
+  it('without a compiler that works it says so once and trains', () => {
+    environment = { CC: join(folder, 'no-compiler') };
+    const config = join(folder, 'config.json');
+    writeFileSync(config, JSON.stringify(VALUE));
+    const where = ['--config', config, '--data', join(folder, 'data'), '--out', join(folder, 'uncompiled')];
+    const { status, output } = runPython('train.py', ...where, '--threads', '1', '--steps', '2');
+    expect(status, output).to.equal(0);
+    expect(
+      output.match(/^note: \S+no-compiler does not run \(.*\), so the neurons run as separate operations/gm),
+    ).to.have.length(1);
+  });
 
   it("record.py writes a recorded run that check finds equal to the importer's network", () => {
     const checkpoint = join(folder, 'fsvae-python', 'model.safetensors');

@@ -50,7 +50,7 @@ class SpikingLayer(nn.Module):
         current, bn = self.synapses(x, self.weight), self.bn
         if self.training:
             arguments = bn.weight, bn.bias, self.gain, steps, self.constant, self.neuron, cost
-            spikes, mean, variance = SpikingFunction.apply(current, *arguments)
+            spikes, mean, variance, self.spikes = SpikingFunction.apply(current, *arguments)
             with torch.no_grad():
                 count = current.numel() // current.shape[1] * (steps if self.constant else 1)
                 bn.running_mean.lerp_(mean + self.bias, MOMENTUM)
@@ -60,7 +60,7 @@ class SpikingLayer(nn.Module):
             scale = self.gain * bn.weight * torch.rsqrt(bn.running_var + EPSILON)
             shift = bn.bias - scale * (bn.running_mean - self.bias)
             spikes = lif(current, scale, shift, steps, self.constant, self.neuron, residue)
-        self.spikes = spikes.detach()
+            self.spikes = spikes.count_nonzero()
         return spikes
 
 
@@ -243,7 +243,7 @@ class Fsvae(nn.Module):
         made = self.decode(z, steps)
         mse = F.mse_loss(made, images)
         apart, weight = distance(self.kind, q, p)
-        spikes = sum(layer.spikes.count_nonzero() for layer in self.generator().values()) / batch
+        spikes = sum(layer.spikes for layer in self.generator().values()) / batch
         loss = mse + weight * apart
         found = dict(loss=loss, mse=mse, distance=apart, spikes=spikes, images=made, z=z.view(steps, batch, self.c), q=q, p=p)
         # The neurons' backward adds the cost's gradient; the value is for the log.

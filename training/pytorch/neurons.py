@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import torch
 
+import fused
+
 EPSILON = 1e-5
 MOMENTUM = 0.1
 
@@ -76,54 +78,88 @@ class SpikingFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, gamma, beta, gain, steps, constant, neuron, cost):
-        """gain: alpha * threshold; cost: added to the gradient of every spike. Returns spikes, batch mean and variance (biased)."""
+        """gain: alpha * threshold; cost: added to the gradient of every spike.
+
+        Returns spikes, batch mean and variance (biased), and how many spikes there are.
+        """
         currents = steps_of(x, steps, constant)
         channels = x.shape[1]
+        ctx.fused = fused.available(x)
         # Vectors are tiled over the pixels: a broadcast along a few channels takes several times as long, as does var_mean.
-        mean = currents.view(-1, channels).sum(0, dtype=torch.float32) / (x.numel() // channels)
-        centred = currents.float() - mean.repeat(currents.shape[2] // channels)
-        variance = centred.square_().view(-1, channels).mean(0)
+        tiled = currents.shape[2] // channels
+        if ctx.fused:
+            currents = currents.contiguous()
+            mean, variance = fused.moments(currents, channels)
+        else:
+            mean = currents.view(-1, channels).sum(0, dtype=torch.float32) / (x.numel() // channels)
+            centred = currents.float() - mean.repeat(tiled)
+            variance = centred.square_().view(-1, channels).mean(0)
         inverse = torch.rsqrt(variance + EPSILON)
         scale = gain * gamma * inverse
-        membranes = torch.empty(steps, *currents.shape[1:], device=x.device)
-        spikes = lif(x, scale, beta - scale * mean, steps, constant, neuron, membranes=membranes)
-        ctx.save_for_backward(x, membranes, mean, inverse, scale)
+        shift = beta - scale * mean
+        if ctx.fused:
+            spikes, count = fused.fire(currents, steps, constant, scale.repeat(tiled), shift.repeat(tiled), neuron)
+            spikes, count = like(spikes, x, steps * currents.shape[1]), torch.tensor(count)
+            membranes = None  # computed again in backward
+        else:
+            membranes = torch.empty(steps, *currents.shape[1:], device=x.device)
+            spikes = lif(x, scale, shift, steps, constant, neuron, membranes=membranes)
+            count = spikes.count_nonzero()
+        ctx.save_for_backward(x, membranes, mean, inverse, scale, shift)
         ctx.options = gain, steps, constant, neuron, cost
-        ctx.mark_non_differentiable(mean, variance)
-        return spikes, mean, variance
+        ctx.mark_non_differentiable(mean, variance, count)
+        return spikes, mean, variance, count
 
     @staticmethod
-    def backward(ctx, d_spikes, _mean, _variance):
-        x, membranes, mean, inverse, scale = ctx.saved_tensors
+    def backward(ctx, d_spikes, _mean, _variance, _count):
+        x, membranes, mean, inverse, scale, shift = ctx.saved_tensors
         gain, steps, constant, neuron, cost = ctx.options
         channels = x.shape[1]
-        d_spikes = rows_of(d_spikes).reshape(membranes.shape)
-        d = torch.zeros_like(membranes[:1]) if constant else torch.empty_like(membranes)
-        later = torch.zeros_like(membranes[0])  # gradient of each membrane one step later
-        for t in range(steps - 1, -1, -1):
-            u = membranes[t]
-            through = later * neuron.tau
-            d_spike = torch.addcmul(d_spikes[t].float(), through, u, value=-1)
-            if cost:
-                d_spike += cost
-            window = u.abs() if neuron.centre == 0 else (u - neuron.centre).abs()
-            d_spike *= window < neuron.half_width
-            through *= u <= neuron.threshold
-            later = through.add_(d_spike, alpha=neuron.height)
-            if constant:
-                d[0] += later
-            else:
-                d[t] = later
         currents = steps_of(x, steps, constant)
         tiled = currents.shape[2] // channels
-        centred = currents.float() - mean.repeat(tiled)
-        d_beta = d.view(-1, channels).sum(0)
-        d_normalised = (d * centred).view(-1, channels).sum(0) * inverse
+        scale_, mean_ = scale.repeat(tiled), mean.repeat(tiled)
+        d_spikes = rows_of(d_spikes).reshape(steps, *currents.shape[1:])
+        if ctx.fused:
+            currents, d_spikes = currents.contiguous(), d_spikes.to(x.dtype).contiguous()
+            d, d_beta, d_centred = fused.backward(
+                currents, d_spikes, steps, constant, scale_, shift.repeat(tiled), mean_, neuron, cost, channels
+            )
+        else:
+            d = membrane_gradient(d_spikes, membranes, constant, neuron, cost)
+            centred = currents.float() - mean_
+            d_beta = d.view(-1, channels).sum(0)
+            d_centred = (d * centred).view(-1, channels).sum(0)
+        d_normalised = d_centred * inverse
         # tdBN's adjoint: the mean and the part along the normalised input do not pass.
         count = x.numel() // channels
-        d = torch.addcmul((-d_beta * scale / count).repeat(tiled), d, scale.repeat(tiled))
-        d.addcmul_(centred, (d_normalised * inverse * scale / count).repeat(tiled), value=-1)
+        level = (-d_beta * scale / count).repeat(tiled)
+        slope = (d_normalised * inverse * scale / count).repeat(tiled)
+        if ctx.fused:
+            d = fused.adjoint(currents, d, scale_, mean_, level, slope)
+        else:
+            d = torch.addcmul(level, d, scale_).addcmul_(centred, slope, value=-1)
         return like(d, x, x.shape[0]).to(x.dtype), gain * d_normalised, d_beta, None, None, None, None, None
+
+
+def membrane_gradient(d_spikes, membranes, constant, neuron, cost):
+    """Gradient of the normalised currents: (T, batch, neurons per image), or their sum over T where `constant`, (1, ...)."""
+    d = torch.zeros_like(membranes[:1]) if constant else torch.empty_like(membranes)
+    later = torch.zeros_like(membranes[0])  # gradient of each membrane one step later
+    for t in range(len(membranes) - 1, -1, -1):
+        u = membranes[t]
+        through = later * neuron.tau
+        d_spike = torch.addcmul(d_spikes[t].float(), through, u, value=-1)
+        if cost:
+            d_spike += cost
+        window = u.abs() if neuron.centre == 0 else (u - neuron.centre).abs()
+        d_spike *= window < neuron.half_width
+        through *= u <= neuron.threshold
+        later = through.add_(d_spike, alpha=neuron.height)
+        if constant:
+            d[0] += later
+        else:
+            d[t] = later
+    return d
 
 
 def weighted_time_sum(spikes, coefficients):
@@ -135,18 +171,23 @@ class _WeightedTimeSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, spikes, coefficients):
         steps = coefficients.numel()
+        ctx.coefficients, ctx.type, ctx.fused = coefficients, spikes.dtype, fused.available(spikes)
+        if ctx.fused:
+            total = fused.time_sum(rows_of(spikes).reshape(steps, -1), coefficients)
+            return like(total, spikes, spikes.shape[0] // steps)
         maps = spikes.view(steps, -1, *spikes.shape[1:])
         total = torch.zeros_like(maps[0], dtype=torch.float32)
         for t in range(steps):
             total.add_(maps[t], alpha=float(coefficients[t]))
-        ctx.coefficients, ctx.type = coefficients, spikes.dtype
         return total
 
     @staticmethod
     def backward(ctx, d):
         # Strided like the maps, time first: one block for each step.
-        rows = rows_of(d)
-        spread = torch.empty(ctx.coefficients.numel(), *rows.shape, dtype=ctx.type, device=d.device)
+        rows, steps = rows_of(d), ctx.coefficients.numel()
+        if ctx.fused:
+            return like(fused.time_spread(rows.reshape(-1), ctx.coefficients, ctx.type), d, steps * d.shape[0]), None
+        spread = torch.empty(steps, *rows.shape, dtype=ctx.type, device=d.device)
         for t, coefficient in enumerate(ctx.coefficients.tolist()):
             spread[t] = rows * coefficient
-        return like(spread, d, spread.shape[0] * d.shape[0]), None
+        return like(spread, d, steps * d.shape[0]), None
