@@ -87,6 +87,9 @@ const MOST_IMAGE_SIZE = 1024;
 /** Each layer doubles the map, so a few bytes of weights could ask for gigabytes; the paper's largest layer has 2^17. */
 const MOST_NEURONS = 2 ** 20;
 
+/** Of another network everything is wrong: so many of each kind are listed, the rest counted. */
+const SHOWN_PROBLEMS = 6;
+
 /** Parts of a whole checkpoint that generation does not use. */
 const UNUSED = /^(encoder\.|before_latent_layer\.|posterior\.)/;
 
@@ -149,19 +152,20 @@ export class TensorTable {
 
   /**
    * @param others tensors that somebody else uses
-   * @throws FsvaeError `input` with every problem found so far and every tensor that nothing used
+   * @throws FsvaeError `input` with the problems found so far and the tensors that nothing used, the first few of both
    */
   finish(others: RegExp): void {
     const unexpected = [...this.checkpoint.tensors.keys()].filter(
       (name) => !this.used.has(name) && !others.test(name) && !name.endsWith('.num_batches_tracked'),
     );
-    this.problems.push(...unexpected.map((name) => `unexpected ${name} (${this.shape(name)!.join(', ')})`));
-    if (this.problems.length > 0) {
-      throw new FsvaeError(
-        'input',
-        `${this.checkpoint.source} is not an FSVAE checkpoint: ${this.problems.join('; ')}`,
-      );
-    }
+    const extra = unexpected.map((name) => `unexpected ${name} (${this.shape(name)!.join(', ')})`);
+    const shown = [...this.problems.slice(0, SHOWN_PROBLEMS), ...extra.slice(0, SHOWN_PROBLEMS)];
+    if (shown.length === 0) return;
+    const more = this.problems.length + extra.length - shown.length;
+    throw new FsvaeError(
+      'input',
+      `${this.checkpoint.source} is not an FSVAE checkpoint: ${shown.join('; ')}${more > 0 ? `; and ${more} more` : ''}`,
+    );
   }
 }
 

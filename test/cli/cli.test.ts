@@ -45,6 +45,13 @@ describe('command line', function () {
     expect(out).to.not.match(/Error/);
   }
 
+  it('ends without a word when whoever reads its output has gone', () => {
+    const piped = `"${process.execPath}" "${MAIN}" inspect tiny | true; echo "\${PIPESTATUS[0]}"`;
+    const child = spawnSync('bash', ['-c', piped], { cwd: folder, encoding: 'utf8' });
+    expect(child.stderr).to.equal('');
+    expect(child.stdout.trim()).to.equal('141');
+  });
+
   it('shows help with examples and exit codes', () => {
     const { code, out } = run(['--help']);
     expect(code).to.equal(0);

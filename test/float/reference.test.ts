@@ -175,6 +175,25 @@ describe('float network', () => {
     );
   });
 
+  it('of another network lists the first missing and unexpected tensors and counts the rest', () => {
+    const other = changed((tensors) => {
+      tensors.clear();
+      for (let i = 0; i < 40; i++) tensors.set(`layer.${i}`, { shape: [1], data: new Float32Array(1) });
+    });
+    const line = (() => {
+      try {
+        readFloatModel(other);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return '';
+    })();
+    expect(line.match(/missing /g)).to.have.length(6);
+    expect(line.match(/unexpected layer/g)).to.have.length(6);
+    expect(line).to.match(/; unexpected layer\.5 \(1\); and \d+ more$/);
+    expect(line.length).to.be.below(800);
+  });
+
   for (const [what, name, value, message] of [
     ['NaN', 'decoder.0.weight', NaN, /changed: tensor "decoder\.0\.weight"\[0, 0, 2, 1, 0\] is NaN/],
     [
