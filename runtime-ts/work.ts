@@ -29,6 +29,8 @@ export interface LayerWork {
 export interface ImageWork {
   /** The prior's layers, decoder_input, and the decoder's, in order. The readout, which is no spiking layer, is not among them. */
   readonly layers: readonly LayerWork[];
+  /** Spike trains with a spike in them that the readout weighs (rule R1), of the last spiking layer's neurons. */
+  readonly readoutTrains: number;
   /** Sums over the layers. */
   readonly spikes: number;
   readonly synapticOperations: number;
@@ -80,6 +82,7 @@ export class WorkCounter {
     );
     const fired = new Float64Array(this.layers.length);
     const operations = new Float64Array(this.layers.length);
+    const weighed = new Uint8Array(outputNeurons(this.layers[this.layers.length - 1]));
     const arrive = (layer: number, spikes: Uint8Array): void => {
       const reached = this.fanOuts[layer];
       const { rowLength, channels } = this.inputs[layer];
@@ -107,6 +110,7 @@ export class WorkCounter {
           if (last === 0) this.lazy.step(spikes);
         }
       } else if (layer + 1 < this.layers.length) arrive(layer + 1, spikes);
+      else spikes.forEach((spike, i) => (weighed[i] |= spike));
     };
     if (last === 0) this.lazy.step(new Uint8Array(latentChannels));
     this.network.runDecoder(this.network.runPrior(choices, observe), observe);
@@ -120,6 +124,7 @@ export class WorkCounter {
     const total = (of: (layer: LayerWork) => number): number => layers.reduce((sum, layer) => sum + of(layer), 0);
     return {
       layers,
+      readoutTrains: weighed.reduce((sum, one) => sum + one, 0),
       spikes: total((layer) => layer.spikes),
       synapticOperations: total((layer) => layer.synapticOperations),
       lifUpdates: total((layer) => layer.lifUpdates),
@@ -140,6 +145,7 @@ export function meanWork(works: readonly ImageWork[]): ImageWork {
       synapticOperations: mean(({ layers }) => layers[i].synapticOperations),
       lifUpdates: mean(({ layers }) => layers[i].lifUpdates),
     })),
+    readoutTrains: mean(({ readoutTrains }) => readoutTrains),
     spikes: mean(({ spikes }) => spikes),
     synapticOperations: mean(({ synapticOperations }) => synapticOperations),
     lifUpdates: mean(({ lifUpdates }) => lifUpdates),

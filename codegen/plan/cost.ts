@@ -46,8 +46,10 @@ interface LazyKernelCost {
 /** Cycles of the readout (rules R1 to R4). */
 interface ReadoutKernelCost {
   readonly kind: 'readout';
-  /** One input's train for one output channel: weighted over time and multiplied nine times; two in five are silent. */
+  /** Looking at one input's train, for one output channel. */
   readonly input: number;
+  /** On top, where it has a spike: weighted over time and multiplied nine times. */
+  readonly train: number;
   /** One pixel: the search among its thresholds. */
   readonly pixel: number;
 }
@@ -108,7 +110,7 @@ export const KERNEL_COSTS = {
   'lazy bytes': { kind: 'lazy', begin: 170, evaluation: 161, operation: 5.27 },
   'lazy nibbles': { kind: 'lazy', begin: 1085, evaluation: 213, operation: 4.86 },
   /** readout.h. */
-  readout: { kind: 'readout', input: 35, pixel: 170 },
+  readout: { kind: 'readout', input: 8, train: 50, pixel: 170 },
 } as const satisfies Readonly<Record<string, RowKernelCost | LazyKernelCost | ReadoutKernelCost>>;
 
 export type KernelName = keyof typeof KERNEL_COSTS;
@@ -310,10 +312,10 @@ function lazyWaits(cache: FlashCache, plan: Plan, coreCycles: number): number {
   return choices * Math.max(0, row - (coreCycles / choices - LAZY_ALONE_CYCLES));
 }
 
-function readoutCycles({ readout }: IntegerModel): number {
+function readoutCycles({ readout }: IntegerModel, work: ImageWork): number {
   const { size, inChannels, outChannels } = readout;
-  const { input, pixel } = KERNEL_COSTS.readout;
-  return size * size * outChannels * (input * inChannels + pixel);
+  const { input, train, pixel } = KERNEL_COSTS.readout;
+  return outChannels * (size * size * (input * inChannels + pixel) + train * work.readoutTrains);
 }
 
 /**
@@ -367,7 +369,7 @@ export function predictCost(plan: Plan, work: ImageWork, cache: FlashCache | und
     cost(
       'readout',
       'readout',
-      readoutCycles(model),
+      readoutCycles(model, work),
       (through) =>
         through.missCycles *
         (touchedLines(through, readout.weight.length, readout.weightBits / 8, 1) +

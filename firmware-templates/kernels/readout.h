@@ -112,8 +112,8 @@ typedef struct {
 } fsvae_readout_run;
 
 /* Adds to the membranes what a row of inputs gives them: for each position nine sums, one a tap, over its inputs. Not one
- * dot product for each pixel and tap: so a train is looked up once for nine products, and one without spikes, which is
- * two in five, costs next to nothing. */
+ * dot product for each pixel and tap: so a train is looked up once for nine products, and one without spikes, two to
+ * nine in ten, costs next to nothing. */
 #if (defined(FSVAE_ARMV6M) && FSVAE_TRAIN_BYTES == 2) || defined(FSVAE_READOUT_HALVES)
 void fsvae_readout_add(const fsvae_readout_run *run, const fsvae_train *trains);
 #else

@@ -137,6 +137,12 @@ describe('the work of an image', function () {
           expect(lifUpdates).to.be.within(timeSteps * latentChannels, timeSteps * outputNeurons(layer));
           expect(synapticOperations).to.be.within(latentChannels * total(events), eager);
         });
+        const firing = new Set(
+          outputs[outputs.length - 1].flatMap((step) =>
+            Array.from(step).flatMap((spike, n) => (spike === 0 ? [] : [n])),
+          ),
+        );
+        expect(work.readoutTrains).to.equal(firing.size);
         expect(work.spikes).to.equal(total(work.layers.map((layer) => layer.spikes)));
         expect(work.synapticOperations).to.equal(total(work.layers.map((layer) => layer.synapticOperations)));
         expect(work.lifUpdates).to.equal(total(work.layers.map((layer) => layer.lifUpdates)));
