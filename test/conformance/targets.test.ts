@@ -106,11 +106,11 @@ const port = process.env.FSVAE_TEST_PORT;
 const KINDS: readonly TargetKind[] = [
   {
     name: 'golden model',
-    models: ['tiny', 'tiny-int4', 'mnist-small', 'fashion-small', 'mnist', 'mnist-int4'],
+    models: ['tiny', 'tiny-int4', 'mnist-small', 'fashion-small', 'mnist', 'mnist-int4', 'fashion-mnist'],
     missing: () => undefined,
     open: ({ golden, encoder }) => Promise.resolve(new GoldenTarget(golden, golden.model.config, encoder)),
   },
-  built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist-small', 'fashion-small', 'mnist', 'mnist-int4']),
+  built('host', 'gcc', ['tiny', 'tiny-int4', 'mnist-small', 'fashion-small', 'mnist', 'mnist-int4', 'fashion-mnist']),
   built('host', 'clang', ['tiny', 'mnist']),
   built('host', 'zig', ['tiny', 'mnist', 'mnist-int4']),
   built('rp2040', 'gcc', ['tiny', 'tiny-int4', 'mnist-small', 'mnist', 'mnist-int4'], 'usb'),

@@ -28,6 +28,7 @@ const VARIANTS = [
   { id: 'mnist-small', model: 'mnist-small', bits: '8', seeds: [0n, 1n] },
   { id: 'fashion-small', model: 'fashion-small', bits: '8', seeds: [0n, 1n] },
   { id: 'mnist', model: 'mnist', bits: '8', seeds: [0n, 1n, 2n] },
+  { id: 'fashion-mnist', model: 'fashion-mnist', bits: '8', seeds: [0n] },
   { id: 'mnist-int4', model: 'mnist', bits: '4', seeds: [0n] },
 ] as const;
 
