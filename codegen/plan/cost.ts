@@ -70,8 +70,8 @@ const WIDE = { ...ROWS, block: 16 } as const;
 
 /**
  * Cycles a unit of work, waits for flash apart, on a Cortex-M0+ with gcc 12 -O2. Fitted by least squares, none below 0, to what
- * the emulated RP2040 took for each layer of the shipped models and of random ones, and rounded.  Of the full-size model in int8
- * they explain every layer to 8 %. A new kernel is a line here.
+ * the emulated RP2040 took for each layer of models that were shipped once and of random ones, and rounded. Of the full-size model in
+ * int8 they explain every layer to 8 %, the last one to 14 %. A new kernel is a line here.
  */
 export const KERNEL_COSTS = {
   /** td_block.h with fsvae_run_bytes() of armv6m.S: 8-bit weights, lanes, F = 0, tau = 1/4. */
