@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from ctypes import POINTER, Structure, c_double, c_float, c_int, c_int64, c_void_p
+from ctypes import Structure, c_float, c_int, c_int64, c_void_p
 
 import torch
 
@@ -32,7 +32,7 @@ _SIGNATURES = {
     ),
     "adjoint": (None, [*[c_void_p] * 6, c_int64, c_int64, c_void_p]),
     "time_sum": (None, [c_void_p, c_void_p, c_int, c_int64, c_void_p]),
-    "time_spread": (None, [c_void_p, c_void_p, c_int, c_int64, c_void_p]),
+    "time_spread": (None, [c_void_p, c_void_p, c_void_p, c_int, c_int64]),
 }
 
 
@@ -140,7 +140,5 @@ def time_sum(spikes, coefficients):
 def time_spread(d, coefficients, kind):
     """d: float32 (size), coefficients (T) -> (T, size) of type kind."""
     spread = torch.empty(len(coefficients), d.numel(), dtype=kind)
-    getattr(_library, f"time_spread_{_NAMES[kind]}")(
-        d.data_ptr(), coefficients.float().data_ptr(), len(coefficients), d.numel(), spread.data_ptr()
-    )
+    _call("time_spread", spread, d, coefficients.float(), len(coefficients), d.numel())
     return spread

@@ -144,7 +144,7 @@ void NAME(time_sum)(const REAL *spikes, const float *coefficients, int steps, in
 }
 
 /* The adjoint: spread[t][i] = coefficients[t] * d[i]. */
-void NAME(time_spread)(const float *d, const float *coefficients, int steps, int64_t size, REAL *spread) {
+void NAME(time_spread)(REAL *spread, const float *d, const float *coefficients, int steps, int64_t size) {
 #pragma omp parallel for schedule(static)
   for (int64_t start = 0; start < size; start += TILE) {
     int width = size - start < TILE ? (int)(size - start) : TILE;
