@@ -136,13 +136,18 @@ describe('plan', () => {
       makePlan(shipped('mnist').golden.model, 'mnist', room === undefined ? {} : { arenaRoomBytes: room }).hidden.map(
         (layer) => layer.slots,
       );
-    const { plan } = shipped('mnist');
+    const { plan, golden } = shipped('mnist');
     expect(plan.arena.bytes).to.be.within(ARENA_ROOM_BYTES - 1024, ARENA_ROOM_BYTES);
     const [first, second] = slots();
     expect(first).to.be.within(32, 96);
     expect(second).to.be.within(96, 128);
     const [all, reach] = slots(256 * 1024);
-    expect(all, 'all that ever fire').to.be.within(112, 128);
+    // An input that fires once in an image gains nothing by a row of its own.
+    const firing = [0n, 1n, 2n, 3n].map((seed) => golden.work(seed).layers[0].activeInputs);
+    expect(all, `most of those that ever fire, ${firing.join(', ')}`).to.be.within(
+      Math.min(...firing),
+      Math.max(...firing),
+    );
     expect(reach, 'an event reaches 128 rows of 512 bytes').to.be.within(120, 128);
     expect(slots(0)[1], 'what the decoder needs later').to.equal(0);
   });
