@@ -1,9 +1,10 @@
-"""lif.c, compiled when training starts, with the compiler that is there. Without one, or on a GPU, neurons.py does the same in torch.
+"""lif.c, compiled when training starts, with the compiler that is there. Without one, or on a GPU, separate.py does the same in torch.
 
 FSVAE_FUSED=0 leaves it out; CC names another compiler.
 """
 
 import ctypes
+import functools
 import os
 import shutil
 import subprocess
@@ -45,7 +46,8 @@ def _openmp():
         return None
 
 
-def _compile():
+@functools.cache
+def _library():
     """The library, or None where something is missing, which is said on stderr."""
     if os.environ.get("FSVAE_FUSED") == "0":
         return None
@@ -75,23 +77,14 @@ def _without(why):
     print(f"note: {why}, so the neurons run as separate operations of torch: a step takes two to three times as long", file=sys.stderr)
 
 
-_library = None
-_tried = False
-
-
 def available(x):
     """Whether tensors like x are for this module."""
-    global _library, _tried
-    if x.device.type != "cpu" or x.dtype not in _NAMES:
-        return False
-    if not _tried:
-        _library, _tried = _compile(), True
-    return _library is not None
+    return x.device.type == "cpu" and x.dtype in _NAMES and _library() is not None
 
 
 def _call(name, x, *arguments):
-    """Tensors are given by address, x's among them."""
-    function = getattr(_library, f"{name}_{_NAMES[x.dtype]}")
+    """Tensors, all contiguous, are given by address, x's among them."""
+    function = getattr(_library(), f"{name}_{_NAMES[x.dtype]}")
     return function(x.data_ptr(), *[a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments])
 
 
@@ -105,14 +98,15 @@ def moments(x, channels):
 
 
 def fire(x, steps, constant, scale, shift, neuron):
-    """x: (T, batch, n), or (1, batch, n) where `constant`; scale, shift: (n) -> spikes (T, batch, n) in x's type, and how many."""
+    """x: (T, batch, n), or (1, batch, n) where `constant`; scale, shift: (n) -> spikes (T, batch, n) in x's type, how many, None."""
     _, batch, n = x.shape
     spikes = torch.empty(steps, batch, n, dtype=x.dtype)
-    return spikes, _call("forward", x, 0 if constant else batch * n, scale, shift, steps, batch, n, _Neuron(*neuron), spikes)
+    count = _call("forward", x, 0 if constant else batch * n, scale, shift, steps, batch, n, _Neuron(*neuron), spikes)
+    return spikes, torch.tensor(count), None
 
 
-def backward(x, d_spikes, steps, constant, scale, shift, mean, neuron, cost, channels):
-    """d_spikes: (T, batch, n) in x's type. scale, shift, mean: (n).
+def backward(x, d_spikes, steps, constant, scale, shift, mean, neuron, cost, channels, _membranes):
+    """d_spikes: (T, batch, n) in x's type. scale, shift, mean: (n). Membranes are computed again.
 
     -> d: gradient of the normalised currents, as x, in float32; its sum and the sum of d * (x - mean) over each channel.
     """

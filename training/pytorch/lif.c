@@ -1,9 +1,9 @@
-/* tdBN and LIF neurons of neurons.py, fused: each function reads its tensors once, where separate operations go over memory
+/* tdBN and LIF neurons of separate.py, fused: each function reads its tensors once, where separate operations go over memory
  * some thirty times a layer. lif.h is included once for each type of the tensors: REAL is float, or bfloat16, the upper half of one.
  *
  * Currents x: (T, batch, n) with n neurons an image, the channel running fastest; scale, shift, mean: tiled to n by the caller. A
  * time step begins `stride` numbers after the one before, or 0 where the current is the same at all steps. An image is walked in
- * tiles so small that their membranes of all steps stay in the cache. fused.py is the only caller and checks what it hands over. */
+ * tiles so small that their membranes of all steps stay in the cache. T is at most MAX_STEPS, the config's limit. */
 
 #include <stdint.h>
 #include <stdlib.h>
