@@ -1,10 +1,9 @@
 #!/usr/bin/env node
-import { run } from './program.js';
+import { failed, run } from './program.js';
 
-// Whoever read the output has gone, as `| head` does: there is nobody left to tell. 128 + SIGPIPE, as a shell has it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(141);
+  // Whoever read the output has gone, as `| head` does: there is nobody left to tell. 128 + SIGPIPE, as a shell has it.
+  process.exit(error.code === 'EPIPE' ? 141 : failed({ ...error, path: 'stdout' }, process));
 });
 
 process.exitCode = await run(process.argv.slice(2), process);

@@ -97,6 +97,29 @@ function oneLine(message: string): string {
     .trim();
 }
 
+/** Writes one line about an error to stderr, of a shown help none. @returns the exit code */
+export function failed(error: unknown, terminal: Terminal): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    terminal.stderr.write(`fsvae-codegen: ${oneLine(error.message)}; see fsvae-codegen --help\n`);
+    return EXIT_CODES.usage;
+  }
+  if (error instanceof FsvaeError) {
+    terminal.stderr.write(`fsvae-codegen: ${oneLine(error.message)}\n`);
+    return EXIT_CODES[error.kind];
+  }
+  const system = error as NodeJS.ErrnoException;
+  if (typeof system.code === 'string' && system.syscall !== undefined) {
+    terminal.stderr.write(`fsvae-codegen: cannot ${system.syscall} ${system.path ?? ''}: ${system.code}\n`);
+    return EXIT_CODES.usage;
+  }
+  const text = error instanceof Error ? (terminal.env.FSVAE_DEBUG !== undefined ? error.stack : error.message) : error;
+  terminal.stderr.write(
+    `fsvae-codegen: a defect of this program: ${oneLine(String(text))}; set FSVAE_DEBUG=1 for where\n`,
+  );
+  return EXIT_CODES.internal;
+}
+
 /**
  * Runs a command line.
  *
@@ -108,25 +131,6 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     await makeProgram(terminal).parseAsync([...args], { from: 'user' });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) {
-      if (error.exitCode === 0) return 0;
-      terminal.stderr.write(`fsvae-codegen: ${oneLine(error.message)}; see fsvae-codegen --help\n`);
-      return EXIT_CODES.usage;
-    }
-    if (error instanceof FsvaeError) {
-      terminal.stderr.write(`fsvae-codegen: ${oneLine(error.message)}\n`);
-      return EXIT_CODES[error.kind];
-    }
-    const system = error as NodeJS.ErrnoException;
-    if (typeof system.code === 'string' && system.syscall !== undefined) {
-      terminal.stderr.write(`fsvae-codegen: cannot ${system.syscall} ${system.path ?? ''}: ${system.code}\n`);
-      return EXIT_CODES.usage;
-    }
-    const text =
-      error instanceof Error ? (terminal.env.FSVAE_DEBUG !== undefined ? error.stack : error.message) : error;
-    terminal.stderr.write(
-      `fsvae-codegen: a defect of this program: ${oneLine(String(text))}; set FSVAE_DEBUG=1 for where\n`,
-    );
-    return EXIT_CODES.internal;
+    return failed(error, terminal);
   }
 }

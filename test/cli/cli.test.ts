@@ -52,6 +52,16 @@ describe('command line', function () {
     expect(child.stdout.trim()).to.equal('141');
   });
 
+  it('says in one line that its output cannot be written', function () {
+    if (!existsSync('/dev/full')) this.skip();
+    const child = spawnSync('sh', ['-c', `"${process.execPath}" "${MAIN}" inspect tiny > /dev/full`], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+    expect(child.stderr).to.equal('fsvae-codegen: cannot write stdout: ENOSPC\n');
+    expect(child.status).to.equal(EXIT_CODES.usage);
+  });
+
   it('shows help with examples and exit codes', () => {
     const { code, out } = run(['--help']);
     expect(code).to.equal(0);
